@@ -1,0 +1,1 @@
+"""Adapters to outside things: registries, archives, caches."""

@@ -1,0 +1,40 @@
+"""Backends by name; a new file in this folder is found by itself. Part of the device slice."""
+
+import importlib
+import pkgutil
+from typing import Tuple
+
+from edge.backends.protocol import Backend
+from edge.errors import UsageError
+
+
+def backend_names() -> Tuple[str, ...]:
+    """Return the names of all backends, sorted."""
+    names = (module.name for module in pkgutil.iter_modules(__path__))
+    return tuple(sorted(name for name in names if name != "protocol"))
+
+
+def load_backend(name: str) -> Backend:
+    """Import the backend `name` (not yet its runtime).
+
+    Raises:
+        UsageError: there is no such backend.
+    """
+    if name not in backend_names():
+        known = ", ".join(backend_names())
+        raise UsageError("no such backend", where=name, hint="backends: {}".format(known))
+    backend: Backend = importlib.import_module("edge.backends." + name).BACKEND
+    return backend
+
+
+def backend_for_format(model_format: str) -> Backend:
+    """Return the backend that runs model files of `model_format` ("onnx", "tflite").
+
+    Raises:
+        UsageError: no backend runs that format.
+    """
+    for name in backend_names():
+        backend = load_backend(name)
+        if backend.format == model_format:
+            return backend
+    raise UsageError("no backend runs this format", where=model_format)

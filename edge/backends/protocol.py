@@ -1,0 +1,60 @@
+"""What a backend has to give. Part of the device slice: Python 3.8, numpy and the runtime.
+
+A backend is one file in edge/backends/ with `BACKEND: Final[Backend]`; it imports its runtime
+only inside its functions, which are called only in a limited child process.
+"""
+
+from typing import TYPE_CHECKING, Any, Callable, List, Mapping, Protocol, Tuple
+
+import numpy as np
+
+from edge.records.measurement import RuntimeRef, SessionConfig
+from edge.records.tensor import TensorSpec
+
+if TYPE_CHECKING:
+    Array = np.ndarray[Any, Any]
+else:  # Old Pythons cannot subscript it.
+    Array = np.ndarray
+
+
+class Session(Protocol):
+    """A loaded model."""
+
+    inputs: Tuple[TensorSpec, ...]
+    outputs: Tuple[TensorSpec, ...]
+
+    def run(self, feeds: Mapping[str, Array]) -> List[Array]:
+        """Run one inference and return the outputs in the order of `outputs`."""
+        ...
+
+    def bind(self, feeds: Mapping[str, Array]) -> Callable[[], object]:
+        """Bind inputs and outputs ahead and return what runs one inference and nothing else."""
+        ...
+
+    def runtime(self) -> RuntimeRef:
+        """Return what really runs: version, execution providers or delegates in use, threads."""
+        ...
+
+
+class Backend(Protocol):
+    """One runtime family."""
+
+    name: str
+    format: str
+    distributions: Tuple[str, ...]
+
+    def version(self) -> Tuple[str, str]:
+        """Return the distribution that is installed here and its version.
+
+        Raises:
+            RuntimeFailure: none of `distributions` is installed.
+        """
+        ...
+
+    def open(self, path: str, config: SessionConfig) -> Session:
+        """Load a model file.
+
+        Raises:
+            RuntimeFailure: the runtime refuses the model, or fell back silently.
+        """
+        ...

@@ -1,0 +1,45 @@
+"""The command line: one file a command, imported when it is called."""
+
+import importlib
+
+import click
+
+import edge
+
+# Name, module and one line for --help. It stands here so that --help imports no command.
+_COMMANDS = {
+    "inspect": "What a model is: inputs, size, MACs, memory, operators, risks.",
+    "package": "Write the one file that runs the model on the target, offline.",
+    "probe": "Measure the model on this machine: latency that one may quote.",
+    "advise": "Edge, cloud CPU or cloud GPU: why, and what it costs.",
+    "report": "One HTML page from the results, to look at and to hand on.",
+    "targets": "List and show the targets.",
+    "models": "List and fetch real models.",
+}
+
+
+class _LazyGroup(click.Group):
+    """A group that imports a command only when it is run or asked for its own help."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """Return the commands in the order of the work."""
+        return list(_COMMANDS)
+
+    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
+        """Import the module of a command."""
+        if name not in _COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"edge.cli.{name}").command
+        return command
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands from the table above, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(edge.__version__, prog_name="edgekit")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def root(debug: bool) -> None:  # noqa: FBT001 - read from the arguments in __main__
+    """Does a model run well enough on a Raspberry Pi, a Jetson or a cloud CPU, or need a GPU?"""

@@ -1,0 +1,94 @@
+"""The limited child's side: set the limits, run the task, answer. Device slice: Python 3.8."""
+
+import ctypes
+import importlib
+import json
+import os
+import resource
+import signal
+import sys
+from typing import Any, Callable, Dict, List
+
+from edge.errors import EdgekitError
+
+_PR_SET_PDEATHSIG = 1
+_SIGNAL_EXIT = 128
+
+
+class _Answers:
+    """The pipe on which progress and the answer go to the parent."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def send(self, message: Dict[str, Any]) -> None:
+        data = json.dumps(message).encode() + b"\n"
+        while data:
+            data = data[os.write(self._descriptor, data) :]
+
+
+_answers: List[_Answers] = []
+
+
+def tell_progress(fraction: float) -> None:
+    """Tell the parent how much of the task is done, from 0 to 1; never call it while timing."""
+    for answers in _answers:
+        answers.send({"progress": fraction})
+
+
+def main() -> None:
+    """Run the task that the parent named on the command line, on the request on stdin."""
+    setup = json.loads(sys.argv[1])
+    answers = _Answers(setup["answer_fd"])
+    os.set_inheritable(setup["answer_fd"], False)
+    _die_with(setup["parent"])
+    request = json.loads(sys.stdin.buffer.read())
+    _close_stdin()
+    _limit(setup)
+    _answers.append(answers)
+    module, _, function = setup["task"].partition(":")
+    try:
+        task: Callable[[Any], Any] = getattr(importlib.import_module(module), function)
+        answers.send({"answer": task(request)})
+    except EdgekitError as error:
+        answers.send({"error": _told(error)})
+    except MemoryError:
+        allowed = (setup["memory_bytes"] or 0) >> 20
+        what = "it needs more than the {} MiB of memory that it was allowed".format(allowed)
+        answers.send({"error": {"family": "RuntimeFailure", "what": what}})
+    sys.stdout.flush()
+    # A runtime's own threads and destructors have nothing left to say.
+    os._exit(0)
+
+
+def _told(error: EdgekitError) -> Dict[str, Any]:
+    family = type(error).__name__
+    return {"family": family, "what": error.what, "where": error.where, "hint": error.hint}
+
+
+def _die_with(parent: int) -> None:
+    """Ask the kernel to kill this process when its parent dies (prctl(2), PR_SET_PDEATHSIG)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(_SIGNAL_EXIT + int(signal.SIGKILL))
+
+
+def _close_stdin() -> None:
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+
+
+def _limit(setup: Dict[str, Any]) -> None:
+    wanted = {
+        resource.RLIMIT_CPU: setup["cpu_s"],
+        resource.RLIMIT_FSIZE: setup["file_bytes"],
+        resource.RLIMIT_CORE: 0,
+    }
+    if setup["memory_bytes"] is not None:
+        wanted[resource.RLIMIT_AS] = setup["memory_bytes"]
+    for kind, value in wanted.items():
+        hard = resource.getrlimit(kind)[1]
+        most = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(kind, (most, most))

@@ -1,0 +1,1 @@
+"""Frozen records: the words that the layers above speak to each other in."""

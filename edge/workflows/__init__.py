@@ -1,0 +1,1 @@
+"""One module a job of the product; the faces call these."""
