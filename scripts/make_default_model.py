@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Train the default model and write its four files, its samples and its card, all measured.
 
-Two environments are needed, because tflite-runtime 2.14.0 fails with numpy 2 and the converters need it:
+Two environments are needed: tflite-runtime 2.14.0 fails with numpy 2, which the converters need.
 
     python3.11 -m venv .venv-make
     .venv-make/bin/pip install --no-deps --require-hashes -r requirements/make-default-model.txt
@@ -10,45 +10,44 @@ Two environments are needed, because tflite-runtime 2.14.0 fails with numpy 2 an
     .venv-tflite/bin/pip install tflite-runtime==2.14.0 'numpy<2'
     .venv-make/bin/python scripts/make_default_model.py --tflite-python .venv-tflite/bin/python
 
-torch stands outside the lock because its wheel differs by machine: any build of 2.13.0 does, the CPU build is enough.
-Nothing is replaced unless every file reaches its accuracy. The same machine gives the same bytes; another processor
-may round a training step differently.
+torch stands outside the lock because its wheel differs by machine; the CPU build of 2.13.0 is
+enough. Nothing is replaced unless every file reaches its accuracy. The same machine gives the same
+bytes; another processor may round a training step differently.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import hashlib
-import io
 import json
-import os
 import platform
 import subprocess
 import sys
 import tempfile
-import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from default_model_files import (
+    INPUT_SHAPE,
+    hushed,
+    write_npz,
+    write_onnx,
+    write_onnx_int8,
+    write_tflite,
+    write_tflite_int8,
+)
 
 NAME = "digits-cnn"
 SEED = 0
 EPOCHS = 60
+BATCH = 32
 TEST_SHARE = 0.25
 SAMPLE_COUNT = 16
 CALIBRATION_COUNT = 300
 PIXEL_SCALE = 1 / 16
 LEAST_ACCURACY = 0.97
 MOST_LOSS_BY_INT8 = 0.01
-# onnxruntime 1.10, the last for the JetPack 4 of old Jetsons, reads opset 15 and IR version 8 at most.
-OPSET = 13
-MOST_IR_VERSION = 8
-INPUT_SHAPE = (1, 1, 8, 8)
 FILES = tuple(f"{NAME}-{kind}" for kind in ("fp32.onnx", "int8.onnx", "fp32.tflite", "int8.tflite"))
 
 CARD_HEAD = """\
@@ -58,8 +57,9 @@ name = "digits-cnn"
 title = "Digits CNN"
 kind = "image-classification"
 licence = "Apache-2.0"
-description = "A small convolutional network of our own that reads handwritten digits of 8 by 8 pixels. \
-Trained on scikit-learn's copy of UCI's Optical Recognition of Handwritten Digits by E. Alpaydin and C. Kaynak."
+description = "A small convolutional network of our own that reads handwritten digits of 8 by 8 \
+pixels. Trained on scikit-learn's copy of UCI's Optical Recognition of Handwritten Digits \
+(E. Alpaydin, C. Kaynak)."
 default = true
 
 [source]
@@ -80,30 +80,6 @@ class Digits(NamedTuple):
 def say(text: str) -> None:
     """Print one line of progress; results alone go to standard output."""
     print(text, file=sys.stderr, flush=True)
-
-
-@contextlib.contextmanager
-def hushed() -> Iterator[None]:
-    """Keep what the converters print, C++ included, off the terminal, and show it only if they fail."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    saved = os.dup(1), os.dup(2)
-    with tempfile.TemporaryFile() as log:
-        os.dup2(log.fileno(), 1)
-        os.dup2(log.fileno(), 2)
-        failed = True
-        try:
-            yield
-            failed = False
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            for number, copy in enumerate(saved, start=1):
-                os.dup2(copy, number)
-                os.close(copy)
-            if failed:
-                log.seek(0)
-                say(log.read().decode(errors="replace"))
 
 
 def load_digits() -> Digits:
@@ -127,7 +103,6 @@ def train(digits: Digits) -> Any:
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(SEED)
-    # Strided convolutions, not pooling, so that no layer needs a transposition in TFLite's layout.
     network = nn.Sequential(
         nn.Conv2d(1, 16, 3, padding=1),
         nn.ReLU(),
@@ -144,7 +119,9 @@ def train(digits: Digits) -> Any:
     loss_of = nn.CrossEntropyLoss(label_smoothing=0.05)
     order = torch.Generator().manual_seed(SEED)
     for _ in range(EPOCHS):
-        for batch in torch.randperm(len(images), generator=order).split(32):
+        shuffled = torch.randperm(len(images), generator=order)
+        for start in range(0, len(images), BATCH):
+            batch = shuffled[start : start + BATCH]
             optimizer.zero_grad()
             loss_of(network(images[batch]), labels[batch]).backward()
             optimizer.step()
@@ -152,108 +129,11 @@ def train(digits: Digits) -> Any:
     return network.eval()
 
 
-def write_onnx(network: Any, path: Path) -> None:
-    """Export with the legacy exporter, whose opset old runtimes read."""
-    import torch
-
-    torch.onnx.export(
-        network,
-        (torch.zeros(INPUT_SHAPE),),
-        str(path),
-        dynamo=False,
-        opset_version=OPSET,
-        input_names=["input"],
-        output_names=["logits"],
-    )
-
-
-def write_onnx_int8(source: Path, path: Path, calibration: Any) -> None:
-    """Quantise to int8 in QDQ form, weights per channel, and check that every weighted layer is covered."""
-    import onnx
-    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
-
-    class Reader:
-        """Hands out the calibration images one by one."""
-
-        def __init__(self) -> None:
-            self.images = iter(calibration)
-
-        def get_next(self) -> dict[str, Any] | None:
-            image = next(self.images, None)
-            return None if image is None else {"input": image[np.newaxis]}
-
-    # With 8-bit weights the x86-64 kernels without VNNI saturate: logits moved by 1.3 and three labels in 450 changed
-    # against ARM's exact sums. 7-bit weights (reduce_range) give the same answer on every processor.
-    quantize_static(
-        str(source),
-        str(path),
-        Reader(),
-        quant_format=QuantFormat.QDQ,
-        per_channel=True,
-        reduce_range=True,
-        activation_type=QuantType.QInt8,
-        weight_type=QuantType.QInt8,
-    )
-    model = onnx.load(str(path))
-    if model.ir_version > MOST_IR_VERSION:
-        raise SystemExit(f"{path.name}: IR version {model.ir_version} is too new for onnxruntime 1.10")
-    made_by = {name: node.op_type for node in model.graph.node for name in node.output}
-    for node in model.graph.node:
-        if node.op_type in {"Conv", "Gemm"}:
-            sources = {made_by.get(name) for name in node.input}
-            if sources != {"DequantizeLinear"}:
-                raise SystemExit(f"{path.name}: {node.name} is not quantised")
-
-
-def write_tflite(network: Any, path: Path) -> None:
-    """Convert with litert-torch; the input keeps torch's layout, so that all files take the same array."""
-    import litert_torch
-    import torch
-
-    litert_torch.convert(network, sample_kwargs={"input": torch.zeros(INPUT_SHAPE)}).export(str(path))
-
-
-def write_tflite_int8(source: Path, path: Path, calibration: Any) -> None:
-    """Quantise weights and activations to int8; only the file's input and output stay float."""
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
-    from ai_edge_quantizer import qtyping, quantizer
-
-    quantiser = quantizer.Quantizer(str(source))
-    operations = qtyping.TFLOperationName
-    quantiser.add_static_config(".*", operations.ALL_SUPPORTED, 8, 8)
-    for end in (operations.INPUT, operations.OUTPUT):
-        quantiser.update_quantization_recipe(
-            ".*", end, algorithm_key=quantizer.AlgorithmName.NO_QUANTIZE
-        )
-    ((signature, ends),) = Interpreter(str(source)).get_signature_list().items()
-    (name,) = ends["inputs"]
-    images = [{name: image[np.newaxis]} for image in calibration]
-    ranges = quantiser.calibrate({signature: images}, num_threads=1)
-    path.write_bytes(quantiser.quantize(ranges).quantized_model)
-    # "int8" may mean int8 storage with float arithmetic; here only the two ends may be float.
-    resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    interpreter = Interpreter(str(path), experimental_op_resolver_type=resolver)
-    details = interpreter.get_tensor_details()
-    floats = {entry["index"] for entry in details if entry["dtype"] == np.float32}
-    ends_found = (*interpreter.get_input_details(), *interpreter.get_output_details())
-    if floats != {entry["index"] for entry in ends_found}:
-        raise SystemExit(f"{path.name}: some arithmetic is still float")
-
-
-def write_npz(path: Path, **arrays: Any) -> None:
-    """Write an uncompressed .npz whose bytes depend on the arrays alone (numpy.savez stores the time)."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        for name, array in arrays.items():
-            buffer = io.BytesIO()
-            np.lib.format.write_array(buffer, np.ascontiguousarray(array), allow_pickle=False)
-            entry = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-            archive.writestr(entry, buffer.getvalue())
-
-
 def score(python: str, runtime: str, data: Path, files: list[Path]) -> dict[str, Any]:
     """Score the files with a runtime in its own interpreter."""
     script = Path(__file__).with_name("score_default_model.py")
-    command = [python, str(script), "--runtime", runtime, "--data", str(data), *map(str, files)]
+    command = [python, str(script), "--runtime", runtime, "--data", str(data)]
+    command += [str(path) for path in files]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise SystemExit(f"{runtime} failed:\n{done.stderr}")
@@ -262,7 +142,7 @@ def score(python: str, runtime: str, data: Path, files: list[Path]) -> dict[str,
 
 
 def check_and_print(reports: list[dict[str, Any]]) -> dict[str, float]:
-    """Print what every runtime measured, refuse what is too low, and return each file's lowest accuracy."""
+    """Print each accuracy, refuse what is too low, and return each file's lowest."""
     lowest: dict[str, float] = {}
     for report in reports:
         for name, result in report["files"].items():
@@ -271,7 +151,7 @@ def check_and_print(reports: list[dict[str, Any]]) -> dict[str, float]:
     for name, accuracy in lowest.items():
         floor = max(LEAST_ACCURACY, lowest[name.replace("int8", "fp32")] - MOST_LOSS_BY_INT8)
         if accuracy < floor:
-            raise SystemExit(f"{name}: accuracy {accuracy:.4f} is below {floor:.4f}; nothing replaced")
+            raise SystemExit(f"{name}: {accuracy:.4f} is below {floor:.4f}; nothing replaced")
     return lowest
 
 
@@ -282,8 +162,10 @@ def digest(path: Path) -> str:
 
 
 def card(folder: Path, reports: list[dict[str, Any]], lowest: dict[str, float], tested: int) -> str:
-    """Return the card's text: everything in it that is a number or a digest was measured by this run."""
-    facts = {name: result["input"] for report in reports for name, result in report["files"].items()}
+    """Return the card's text; its digests, inputs and accuracies come from this run."""
+    facts: dict[str, Any] = {}
+    for report in reports:
+        facts.update({name: result["input"] for name, result in report["files"].items()})
     parts = [CARD_HEAD]
     for name in FILES:
         precision, file_format = name.rsplit("-", 1)[1].split(".")

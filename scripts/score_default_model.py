@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Print, as JSON, how many labels a runtime gets right with the files of the default model.
 
-It needs numpy and one runtime, and runs on Python 3.8, so that runtimes that cannot share an environment (tflite-runtime
-needs numpy < 2) or are years old can all be asked:
+It needs numpy and one runtime, and runs on Python 3.8, so that runtimes that cannot share an
+environment (tflite-runtime needs numpy < 2) or are years old can all be asked:
 
-    python scripts/score_default_model.py --runtime tflite-runtime --data held-out.npz digits-cnn-int8.tflite
+    python scripts/score_default_model.py --runtime tflite-runtime --data held-out.npz MODEL.tflite
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ import argparse
 import importlib.metadata
 import json
 from pathlib import Path
-from typing import Any, Callable, Dict, Tuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-# A function from one input to one output, and what the file says of its input.
-Session = Tuple[Callable[[Any], Any], Dict[str, Any]]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    # A function from one input to one output, and what the file says of its input.
+    Session = tuple[Callable[[Any], Any], dict[str, Any]]
 
 
 def open_onnx(path: Path) -> Session:
@@ -65,7 +68,7 @@ def score(runtime: str, path: Path, images: Any, labels: Any) -> dict[str, Any]:
     """Return the share of right labels, the predicted labels and the input's facts for one file."""
     run, facts = open_model(runtime, path)
     predicted = [int(np.argmax(run(images[index : index + 1]))) for index in range(len(images))]
-    right = sum(int(a == b) for a, b in zip(predicted, labels))  # noqa: B905 (Python 3.8)
+    right = int(np.count_nonzero(np.asarray(predicted) == labels))
     return {"accuracy": right / len(labels), "predicted": predicted, "input": facts}
 
 

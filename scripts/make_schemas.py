@@ -1,0 +1,42 @@
+"""Write the JSON Schemas that ship in edge/schemas/ from the records; run it when one changes."""
+
+import json
+from pathlib import Path
+
+from edge.records.card import ModelCard
+from edge.records.codec import json_schema
+from edge.records.estimate import Estimate
+from edge.records.manifest import Manifest
+from edge.records.measurement import Measurement
+from edge.records.model import ModelInfo
+from edge.records.target import Target
+from edge.records.verdict import Verdict
+from edge.records.workload import Workload
+
+FOLDER = Path(__file__).parent.parent / "edge" / "schemas"
+RECORDS = {
+    "model": ModelInfo,
+    "target": Target,
+    "workload": Workload,
+    "manifest": Manifest,
+    "measurement": Measurement,
+    "estimate": Estimate,
+    "verdict": Verdict,
+    "card": ModelCard,
+}
+
+
+def schema_text(name: str) -> str:
+    """Return the text of one schema file."""
+    return json.dumps(json_schema(RECORDS[name]), indent=1) + "\n"
+
+
+def main() -> None:
+    """Write every schema."""
+    FOLDER.mkdir(exist_ok=True)
+    for name in RECORDS:
+        (FOLDER / f"{name}.schema.json").write_text(schema_text(name), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
