@@ -1,3 +1,3 @@
-"""edgekit: does a model run well enough on the edge, and what does each option cost?"""
+"""edgekit: whether a model runs well enough on the edge, and what each option costs."""
 
 __version__ = "0.1.0"

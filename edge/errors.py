@@ -80,6 +80,6 @@ class EmulationError(EdgekitError):
 
 
 class HostError(EdgekitError):
-    """This machine stands in the way: disk, network, permission, a missing program."""
+    """The machine stands in the way: disk, network, permission, a missing program."""
 
     exit_code = 9

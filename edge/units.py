@@ -50,10 +50,22 @@ def format_count(count: Optional[float], unit: str = "") -> str:
 
 
 def format_money(amount: Optional[float], currency: str) -> str:
-    """Format an amount of money: `12.30 USD`."""
-    return UNKNOWN if amount is None else f"{amount:,.2f} {currency}"
+    """Format an amount of money: `12.30 USD`; what would round to nothing is `< 0.01 USD`."""
+    if amount is None:
+        return UNKNOWN
+    return f"< 0.01 {currency}" if 0 < amount < 0.005 else f"{amount:,.2f} {currency}"
 
 
 def format_shape(shape: "tuple[object, ...]") -> str:
     """Format a tensor shape: `1x3x224x224`; a scalar is `scalar`."""
     return "x".join("?" if d is None else str(d) for d in shape) or "scalar"
+
+
+def format_duration_s(duration_s: Optional[float]) -> str:
+    """Format a duration given in seconds, up to days: `3.2 h`, `450 ms`."""
+    if duration_s is None:
+        return UNKNOWN
+    for step, unit in ((86400, "days"), (3600, "h"), (60, "min")):
+        if duration_s >= 2 * step:
+            return f"{three_digits(duration_s / step)} {unit}"
+    return format_ns(duration_s * 1e9)

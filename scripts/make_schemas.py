@@ -6,6 +6,7 @@ from pathlib import Path
 from edge.records.card import ModelCard
 from edge.records.codec import json_schema
 from edge.records.estimate import Estimate
+from edge.records.fetched import FetchedModel
 from edge.records.manifest import Manifest
 from edge.records.measurement import Measurement
 from edge.records.model import ModelInfo
@@ -23,6 +24,7 @@ RECORDS = {
     "estimate": Estimate,
     "verdict": Verdict,
     "card": ModelCard,
+    "fetched": FetchedModel,
 }
 
 

@@ -1,8 +1,19 @@
 """What every test gets: a cache of its own, so that no test depends on what was fetched before."""
 
+import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No test depends on how fast the machine is, nor on what an earlier run happened to find.
+settings.register_profile("edgekit", deadline=None, database=None)
+settings.load_profile("edgekit")
+
+# A shell that starts the tests in the background lets them ignore SIGINT, and every program that
+# they start would ignore it, too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -57,7 +57,9 @@ class _Reader:
 
     def record(self, cls: Any, data: object, path: str) -> Any:
         if not isinstance(data, Mapping):
-            raise self.fail(path, f"expected a table, got {_describe(data)}")
+            example = getattr(cls, "EXAMPLE", None)
+            hint = None if example is None else f"write it as {example}"
+            raise self.fail(path, f"expected a table, got {_describe(data)}", hint)
         content = self._without_version(cls, data, path)
         hints = typing.get_type_hints(cls)
         fields = {f.name: f for f in dataclasses.fields(cls)}

@@ -9,8 +9,9 @@ class Estimate:
     """Predicted service time of one inference on one target: 90 % of truths lie in the interval.
 
     `calibrated` is False for a plain roofline: then `low_ns` is a floor that may refuse and
-    `high_ns` is None, so that it can never approve. `memory_bytes` is weights, activations and
-    the runtime's own. `bound` is what limits it.
+    `high_ns` is None, so that it can never approve. Memory is weights, activations and the
+    runtime's own: at least `memory_low_bytes`, at most about `memory_bytes`. `bound` is what
+    limits it.
     """
 
     SCHEMA_VERSION: ClassVar[str] = "1.0"
@@ -27,6 +28,7 @@ class Estimate:
     memory_bytes: int | None
     bound: Literal["compute", "memory", "overhead"]
     basis: str
+    memory_low_bytes: int | None = None
     provenance: Literal["predicted"] = "predicted"
 
     def __post_init__(self) -> None:

@@ -1,10 +1,33 @@
 """What a bundle says of itself. Part of the device slice: Python 3.8."""
 
+import re
 from dataclasses import dataclass
-from typing import ClassVar, Optional, Tuple
+from typing import ClassVar, Literal, Optional, Tuple
 
 from edge.records.measurement import SessionConfig
 from edge.records.tensor import TensorSpec
+
+MANIFEST_PATH = "manifest.json"
+MODEL_FOLDER = "model/"
+# One spelling for every file system and every shell: no odd characters, nothing hidden, no option.
+_PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*(/[A-Za-z0-9_][A-Za-z0-9_.+-]*)*")
+_LONGEST_PATH = 200
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+# A 64-bit Arm kernel spells the same units in its own way, also to 32-bit programs.
+_SAME_UNIT = {"asimd": ("neon", "vfpv3", "vfpv4"), "neon": ("vfpv3",), "vfpv4": ("vfpv3",)}
+
+
+def lacking_features(required: Tuple[str, ...], present: Tuple[str, ...]) -> Tuple[str, ...]:
+    """Return the required processor features that are neither present nor implied by another."""
+    known = set(present)
+    for feature in present:
+        known.update(_SAME_UNIT.get(feature, ()))
+    return tuple(feature for feature in required if feature not in known)
+
+
+def is_member_path(path: str) -> bool:
+    """Return whether a bundle may have a member of that name."""
+    return len(path) <= _LONGEST_PATH and _PATH.fullmatch(path) is not None
 
 
 @dataclass(frozen=True)
@@ -15,16 +38,29 @@ class BundleFile:
     size_bytes: int
     sha256: str
 
+    def __post_init__(self) -> None:
+        """Refuse odd names, sizes and digests."""
+        if not is_member_path(self.path):
+            raise ValueError("not a plain path: {!r}".format(self.path))
+        if self.size_bytes < 0 or not _DIGEST.fullmatch(self.sha256):
+            raise ValueError("not a size and a SHA-256: {}".format(self.path))
+
 
 @dataclass(frozen=True)
 class BundleModel:
-    """The model inside the bundle; `files` are its file and its external data."""
+    """The model inside the bundle: `path` is its file, its external data lies beside it.
+
+    `inputs` and `outputs` have the shapes that the samples have; `sha256` is of the model file,
+    `size_bytes` of it and its external data; `peak_activation_bytes` as in ModelInfo.
+    """
 
     name: str
     format: str
     precision: str
     path: str
     sha256: str
+    size_bytes: int
+    peak_activation_bytes: Optional[int]
     inputs: Tuple[TensorSpec, ...]
     outputs: Tuple[TensorSpec, ...]
     licence: Optional[str]
@@ -52,15 +88,26 @@ class BundleSamples:
 
     path: str
     count: int
-    compare: str
+    compare: Literal["close", "top1"]
     atol: float
     rtol: float
     reference: str
 
+    def __post_init__(self) -> None:
+        """Refuse samples that can show nothing."""
+        if self.count < 1:
+            raise ValueError("a bundle needs at least one sample")
+        if not (0 <= self.atol < float("inf") and 0 <= self.rtol < float("inf")):
+            raise ValueError("tolerances are finite and not negative")
+
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything that a device needs to know to refuse or to run the bundle."""
+    """Everything that a device needs to know to refuse or to run the bundle.
+
+    `glibc` is the oldest C library that the wheels run with, `libstdcxx` the newest GLIBCXX symbol
+    version that they ask for (None: they ask for none), `cpu_features` what they take for granted.
+    """
 
     SCHEMA_VERSION: ClassVar[str] = "1.0"
 
@@ -70,6 +117,7 @@ class Manifest:
     architecture: str
     python: str
     glibc: str
+    libstdcxx: Optional[str]
     cpu_features: Tuple[str, ...]
     apt_packages: Tuple[str, ...]
     runtime: str
@@ -79,3 +127,19 @@ class Manifest:
     wheels: Tuple[BundleWheel, ...]
     samples: BundleSamples
     files: Tuple[BundleFile, ...]
+
+    def __post_init__(self) -> None:
+        """Require that what the manifest speaks of is what it lists, and once."""
+        listed = {file.path: file for file in self.files}
+        folded = {path.lower() for path in listed} | {MANIFEST_PATH}
+        if len(folded) != len(self.files) + 1:
+            raise ValueError("files: a path is listed twice, or differs only in case")
+        named = [(self.model.path, self.model.sha256)]
+        named += [(wheel.path, wheel.sha256) for wheel in self.wheels]
+        for path, sha256 in named:
+            if path not in listed or listed[path].sha256 != sha256:
+                raise ValueError("files: {} is not listed as it is".format(path))
+        if not self.model.path.startswith(MODEL_FOLDER):
+            raise ValueError("model.path: not in {}".format(MODEL_FOLDER))
+        if self.samples.path not in listed:
+            raise ValueError("files: {} is not listed".format(self.samples.path))

@@ -1,5 +1,6 @@
 """What a model file is, as `inspect` reads it: no weights, only structure."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -7,6 +8,19 @@ from edge.records.tensor import TensorSpec
 
 Format = Literal["onnx", "tflite"]
 Precision = Literal["fp32", "fp16", "int8", "mixed"]
+OperatorKind = Literal[
+    "dense", "depthwise", "matmul", "recurrent", "elementwise", "layout", "control"
+]
+
+
+def total(parts: Iterable[int | None]) -> int | None:
+    """Add up; what has an unknown part is unknown."""
+    known = 0
+    for part in parts:
+        if part is None:
+            return None
+        known += part
+    return known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,7 +28,9 @@ class OperatorCost:
     """One operator of the graph (or of a subgraph) and what one inference costs there.
 
     `macs` are multiply-accumulates: 0 for an operator that has none, None where a shape is not
-    known. `calls` is how often one inference runs it (a Loop's body: None where unknown).
+    known. `calls` is how often one inference runs it: 0 for the cheaper branch of an If and for
+    what is computed once at load, None for a loop's body where the trip count is unknown.
+    `kind` "dense" is a convolution, "matmul" every matrix product, attention included.
     Bytes are moved once: every input, weight and output counted one time.
     """
 
@@ -22,7 +38,7 @@ class OperatorCost:
     op_type: str
     domain: str
     subgraph: str
-    kind: Literal["dense", "depthwise", "matmul", "recurrent", "elementwise", "layout", "control"]
+    kind: OperatorKind
     calls: int | None
     macs: int | None
     input_bytes: int | None
@@ -32,9 +48,27 @@ class OperatorCost:
     @property
     def moved_bytes(self) -> int | None:
         """Bytes read and written by one call."""
-        parts = (self.input_bytes, self.weight_bytes, self.output_bytes)
-        known = [p for p in parts if p is not None]
-        return sum(known) if len(known) == len(parts) else None
+        return total((self.input_bytes, self.weight_bytes, self.output_bytes))
+
+    @property
+    def least_calls(self) -> int:
+        """How often one inference runs it at the least: once where that is not known."""
+        return 1 if self.calls is None else self.calls
+
+    @property
+    def macs_per_inference(self) -> int | None:
+        """Multiply-accumulates of all its calls; what is never called has none."""
+        return self._per_inference(self.macs)
+
+    @property
+    def moved_bytes_per_inference(self) -> int | None:
+        """Bytes read and written by all its calls; what is never called moves none."""
+        return self._per_inference(self.moved_bytes)
+
+    def _per_inference(self, cost: int | None) -> int | None:
+        if self.calls == 0:
+            return 0
+        return None if cost is None or self.calls is None else cost * self.calls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +94,13 @@ class RuntimeSupport:
 class ModelInfo:
     """All that can be said of a model without running it.
 
-    `weights_bytes` is what the weights take in memory once loaded, `file_bytes` what the model
+    `sha256` is of the model file itself, as sha256sum prints it; `external_sha256` are those of
+    `external_files`, in their order (None: too large to hash).
+    `weights_bytes` is what the weights take in memory once loaded, `stored_weights_bytes` what
+    they take on disk (nothing, where the model makes them at load), `file_bytes` what the model
     and its external data take on disk. `peak_activation_bytes` is the highest sum of live
-    tensors in the file's operator order.
+    tensors in the file's operator order. `operator_versions` are TFLite's, by operator.
+    `precision` is that of the arithmetic, not of the storage.
     """
 
     SCHEMA_VERSION: ClassVar[str] = "1.0"
@@ -72,6 +110,7 @@ class ModelInfo:
     sha256: str
     file_bytes: int
     external_files: tuple[str, ...]
+    external_sha256: tuple[str | None, ...] = ()
     producer: str
     ir_version: int
     opsets: tuple[OpsetVersion, ...]
@@ -80,6 +119,7 @@ class ModelInfo:
     outputs: tuple[TensorSpec, ...]
     parameters: int
     weights_bytes: int
+    stored_weights_bytes: int | None = None
     peak_activation_bytes: int | None
     precision: Precision
     looks_like: str
@@ -89,26 +129,15 @@ class ModelInfo:
 
     @property
     def macs(self) -> int | None:
-        """Multiply-accumulates of one inference, or None if any operator's are unknown."""
-        total = 0
-        for operator in self.operators:
-            if operator.macs is None or operator.calls is None:
-                return None
-            total += operator.macs * operator.calls
-        return total
+        """Multiply-accumulates of one inference, or None if those of an operator are unknown."""
+        return total(operator.macs_per_inference for operator in self.operators)
 
     @property
     def moved_bytes(self) -> int | None:
-        """Bytes moved by one inference, or None if any operator's are unknown."""
-        total = 0
-        for operator in self.operators:
-            moved = operator.moved_bytes
-            if moved is None or operator.calls is None:
-                return None
-            total += moved * operator.calls
-        return total
+        """Bytes moved by one inference, or None if those of an operator are unknown."""
+        return total(operator.moved_bytes_per_inference for operator in self.operators)
 
     @property
     def operator_count(self) -> int:
-        """Number of operators in all graphs."""
-        return len(self.operators)
+        """Number of operators, in all graphs, that an inference runs."""
+        return sum(operator.calls != 0 for operator in self.operators)

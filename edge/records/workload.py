@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 TrainingMethod = Literal["gradient", "classical"]
+# Above this many boards one runs a machine room, whose cost is not in a board's price (assumed).
+MOST_BOARDS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,7 +14,9 @@ class Workload:
 
     `latency_limit_ms` holds at `percentile` of the response time, waiting included. Money is in
     `currency`; any other than USD needs `exchange_rate`, its units for one US dollar.
-    For training: `training_samples` x `training_epochs` have to be done in `time_budget_s`.
+    An edge workload has at most `max_boards` boards: more of them are a machine room.
+    For training: `training_samples` x `training_epochs` have to be done in `time_budget_s`,
+    `training_runs_per_month` times a month.
     """
 
     SCHEMA_VERSION: ClassVar[str] = "1.0"
@@ -27,12 +31,14 @@ class Workload:
     budget_per_month: float | None = None
     memory_limit_mib: float | None = None
     power_limit_w: float | None = None
+    max_boards: int = MOST_BOARDS
     currency: str = "USD"
     exchange_rate: float | None = None
     training_samples: int | None = None
     training_epochs: float | None = None
     training_method: TrainingMethod = "gradient"
     time_budget_s: float | None = None
+    training_runs_per_month: float = 1.0
 
     def __post_init__(self) -> None:
         """Reject demands that mean nothing."""
@@ -47,6 +53,8 @@ class Workload:
             "training_samples": self.training_samples,
             "training_epochs": self.training_epochs,
             "time_budget_s": self.time_budget_s,
+            "max_boards": self.max_boards,
+            "training_runs_per_month": self.training_runs_per_month,
         }
         for key, value in positive.items():
             if value is not None and not 0 < value < float("inf"):
