@@ -2,10 +2,12 @@
 
 import importlib
 import pkgutil
-from typing import Tuple
+from typing import TYPE_CHECKING, Tuple
 
-from edge.backends.protocol import Backend
 from edge.errors import UsageError
+
+if TYPE_CHECKING:  # It imports numpy, which whoever only asks for names can do without.
+    from edge.backends.protocol import Backend
 
 
 def backend_names() -> Tuple[str, ...]:
@@ -14,7 +16,7 @@ def backend_names() -> Tuple[str, ...]:
     return tuple(sorted(name for name in names if name != "protocol"))
 
 
-def load_backend(name: str) -> Backend:
+def load_backend(name: str) -> "Backend":
     """Import the backend `name` (not yet its runtime).
 
     Raises:
@@ -27,7 +29,7 @@ def load_backend(name: str) -> Backend:
     return backend
 
 
-def backend_for_format(model_format: str) -> Backend:
+def backend_for_format(model_format: str) -> "Backend":
     """Return the backend that runs model files of `model_format` ("onnx", "tflite").
 
     Raises:

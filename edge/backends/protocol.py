@@ -4,7 +4,7 @@ A backend is one file in edge/backends/ with `BACKEND: Final[Backend]`; it impor
 only inside its functions, which are called only in a limited child process.
 """
 
-from typing import TYPE_CHECKING, Any, Callable, List, Mapping, Protocol, Tuple
+from typing import TYPE_CHECKING, Any, Callable, List, Mapping, Protocol, Tuple, Type
 
 import numpy as np
 
@@ -49,6 +49,18 @@ class Backend(Protocol):
         Raises:
             RuntimeFailure: none of `distributions` is installed.
         """
+        ...
+
+    def import_runtime(self) -> None:
+        """Import the runtime, so that its time can be told apart from the model's.
+
+        Raises:
+            RuntimeFailure: it is not installed or cannot be imported.
+        """
+        ...
+
+    def failures(self) -> Tuple[Type[BaseException], ...]:
+        """Return what a bound inference raises when it fails (the runtime is imported)."""
         ...
 
     def open(self, path: str, config: SessionConfig) -> Session:

@@ -1,0 +1,178 @@
+import importlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+import edge.backends.onnxruntime as module
+from edge.backends import load_backend
+from edge.backends.protocol import Session
+from edge.device.parent import Limits, run_child
+from edge.errors import RuntimeFailure
+from edge.records.measurement import SessionConfig
+from edge.records.tensor import TensorSpec
+
+BACKEND = load_backend("onnxruntime")
+CONFIG = SessionConfig("onnxruntime", 1)
+
+
+def tensor(name: str, kind: int, shape: tuple[int | str | None, ...]) -> Any:
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+def save(path: Path, nodes: list[Any], inputs: list[Any], outputs: list[Any]) -> str:
+    graph = helper.make_graph(nodes, "graph", inputs, outputs)
+    opset = [helper.make_opsetid("", 13), helper.make_opsetid("ai.onnx.ml", 2)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+    return str(path)
+
+
+@pytest.fixture
+def dynamic(tmp_path: Path) -> Session:
+    """x (N, ?, 3) and a scalar, to x + scalar of x's shape."""
+    path = save(
+        tmp_path / "dynamic.onnx",
+        [helper.make_node("Add", ["x", "scalar"], ["y"])],
+        [tensor("x", TensorProto.INT64, ("N", None, 3)), tensor("scalar", TensorProto.INT64, ())],
+        [tensor("y", TensorProto.INT64, ("N", None, 3))],
+    )
+    return BACKEND.open(path, CONFIG)
+
+
+def test_free_dimensions_are_told_as_they_are(dynamic: Session) -> None:
+    assert dynamic.inputs == (
+        TensorSpec("x", "int64", ("N", None, 3)),
+        TensorSpec("scalar", "int64", ()),
+    )
+    assert dynamic.outputs == (TensorSpec("y", "int64", ("N", None, 3)),)
+
+
+def test_outputs_of_unknown_shape_can_be_bound(dynamic: Session) -> None:
+    feeds = {"x": np.ones((2, 5, 3), "int64"), "scalar": np.array(4)}
+    run = dynamic.bind(feeds)
+    run()
+    run()
+    assert np.array_equal(dynamic.run(feeds)[0], np.full((2, 5, 3), 5))
+
+
+def test_a_bound_inference_writes_to_memory_of_ours(tmp_path: Path) -> None:
+    path = save(
+        tmp_path / "static.onnx",
+        [helper.make_node("Neg", ["x"], ["y"])],
+        [tensor("x", TensorProto.FLOAT, (2, 2))],
+        [tensor("y", TensorProto.FLOAT, (2, 2))],
+    )
+    session = BACKEND.open(path, CONFIG)
+    run: Any = session.bind({"x": np.ones((2, 2), "float32")})
+    run()
+    (binding,) = run.args
+    assert np.array_equal(binding.copy_outputs_to_cpu()[0], -np.ones((2, 2)))
+
+
+def test_strings_as_input_are_refused(tmp_path: Path) -> None:
+    path = save(
+        tmp_path / "strings.onnx",
+        [helper.make_node("Identity", ["words"], ["y"])],
+        [tensor("words", TensorProto.STRING, (1,))],
+        [tensor("y", TensorProto.STRING, (1,))],
+    )
+    with pytest.raises(RuntimeFailure, match=r"^input words: strings are not supported$"):
+        BACKEND.open(path, CONFIG)
+
+
+def test_strings_as_output_can_be_timed(tmp_path: Path) -> None:
+    path = save(
+        tmp_path / "labels.onnx",
+        [
+            helper.make_node(
+                "LabelEncoder",
+                ["x"],
+                ["y"],
+                domain="ai.onnx.ml",
+                keys_int64s=[0, 1],
+                values_strings=["cat", "dog"],
+            )
+        ],
+        [tensor("x", TensorProto.INT64, (2,))],
+        [tensor("y", TensorProto.STRING, (2,))],
+    )
+    session = BACKEND.open(path, CONFIG)
+    feeds = {"x": np.array([1, 0])}
+    assert session.outputs[0].dtype == "str"
+    run: Any = session.bind(feeds)
+    assert run()[0].tolist() == ["dog", "cat"]
+
+
+def test_a_map_as_output_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    kind = helper.make_sequence_type_proto(
+        helper.make_map_type_proto(
+            TensorProto.INT64, helper.make_tensor_type_proto(TensorProto.FLOAT, ())
+        )
+    )
+    path = save(
+        tmp_path / "zipmap.onnx",
+        [helper.make_node("ZipMap", ["x"], ["y"], domain="ai.onnx.ml", classlabels_int64s=[0, 1])],
+        [tensor("x", TensorProto.FLOAT, (1, 2))],
+        [helper.make_value_info("y", kind)],
+    )
+    with pytest.raises(RuntimeFailure, match="output y: the type seq") as caught:
+        BACKEND.open(path, CONFIG)
+    assert caught.value.hint == "export the classifier without ZipMap"
+
+
+def test_another_provider_than_asked_for_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save(
+        tmp_path / "model.onnx",
+        [helper.make_node("Neg", ["x"], ["y"])],
+        [tensor("x", TensorProto.FLOAT, (1,))],
+        [tensor("y", TensorProto.FLOAT, (1,))],
+    )
+    available = importlib.import_module("onnxruntime").get_available_providers()
+    other = next(p for p in available if p != "CPUExecutionProvider")
+    monkeypatch.setattr(module, "_PROVIDERS", (other,))
+    with pytest.raises(RuntimeFailure, match=f"it runs on {other}, CPUExecution.*, asked for"):
+        BACKEND.open(path, CONFIG)
+
+
+def test_a_failing_inference_is_told_without_the_runtimes_prefix(tmp_path: Path) -> None:
+    path = save(
+        tmp_path / "gather.onnx",
+        [helper.make_node("Gather", ["x", "at"], ["y"])],
+        [tensor("x", TensorProto.FLOAT, (3,)), tensor("at", TensorProto.INT64, (1,))],
+        [tensor("y", TensorProto.FLOAT, (1,))],
+    )
+    session = BACKEND.open(path, CONFIG)
+    feeds = {"x": np.zeros(3, "float32"), "at": np.array([99])}
+    with pytest.raises(RuntimeFailure, match=r"^the inference failed: Non-zero status code"):
+        session.run(feeds)
+    with pytest.raises(BACKEND.failures()):
+        session.bind(feeds)()
+
+
+def test_a_memory_bomb_is_a_clear_failure(tmp_path: Path) -> None:
+    """A model of some 100 bytes that asks for 8 GB."""
+    path = save(
+        tmp_path / "bomb.onnx",
+        [helper.make_node("ConstantOfShape", ["shape"], ["y"])],
+        [tensor("shape", TensorProto.INT64, (1,))],
+        [tensor("y", TensorProto.FLOAT, ("n",))],
+    )
+    inputs = tmp_path / "inputs.npz"
+    np.savez(inputs, shape=np.array([[2 << 30]]))
+    request = {
+        "model": path,
+        "config": {"backend": "onnxruntime", "threads": 1},
+        "inputs": str(inputs),
+        "warmup_queries": 0,
+        "min_queries": 1,
+        "min_ns": 0,
+        "max_ns": 1_000_000_000,
+    }
+    with pytest.raises(RuntimeFailure, match=r"(alloc|memory)") as caught:
+        run_child("edge.device.worker:measure", request, limits=Limits(wall_s=60), what="bomb")
+    assert str(caught.value).startswith("bomb: the inference failed: ")

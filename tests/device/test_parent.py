@@ -1,0 +1,264 @@
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.device.parent import Limits, memory_limit, run_child, run_program
+from edge.errors import BundleError, EdgekitError, ModelError, RuntimeFailure
+
+HERE = str(Path(__file__).parent)
+WAIT_S = 30
+
+
+def run(task: str, limits: Limits | None = None, **request: Any) -> Any:
+    limits = limits or Limits(wall_s=WAIT_S)
+    return run_child(f"child_tasks:{task}", request, limits=limits, what="the model", paths=[HERE])
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended; one that nobody has reaped yet has."""
+    deadline = time.monotonic() + WAIT_S
+    while time.monotonic() < deadline:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2]
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        if state.split()[0] == "Z":
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def wait_for_text(path: Path) -> str:
+    deadline = time.monotonic() + WAIT_S
+    while time.monotonic() < deadline:
+        if path.exists() and path.read_text(encoding="utf-8"):
+            return path.read_text(encoding="utf-8")
+        time.sleep(0.02)
+    raise AssertionError(f"{path} did not appear")
+
+
+def test_request_and_answer_are_json_and_stdin_is_closed() -> None:
+    answer = run("echo", number=1, text="é", nothing=None)
+    assert answer["request"] == {"number": 1, "text": "é", "nothing": None}
+    assert answer["stdin"] == ""
+    assert "" not in answer["path"]
+    assert HERE in answer["path"][:2]
+
+
+@pytest.mark.parametrize(
+    ("task", "request_", "what", "hint"),
+    [
+        (
+            "read_null",
+            {},
+            (
+                "the child died of SIGSEGV: the runtime read or wrote memory that is not its own: "
+                "a damaged model or a bug"
+            ),
+            None,
+        ),
+        (
+            "die_of",
+            {"signal": int(signal.SIGILL)},
+            (
+                "the child died of SIGILL: an instruction that this CPU lacks: the runtime was built "
+                "for a newer one"
+            ),
+            None,
+        ),
+        (
+            "die_of",
+            {"signal": int(signal.SIGKILL)},
+            (
+                "the child died of SIGKILL: killed from outside: most often the system ran out of "
+                "memory"
+            ),
+            None,
+        ),
+        ("die_of", {"signal": int(signal.SIGRTMIN) + 3}, "the child died of signal 37", None),
+        ("leave_without_answer", {}, "the child ended with status 0 and no answer", None),
+        ("answer_nonsense", {}, "the child failed: its answer is not JSON", None),
+        (
+            "raise_unknown",
+            {},
+            "the child ended with status 1 and no answer",
+            "its last words: LookupError: the zebra \\x1b[31m is missing",
+        ),
+        (
+            "ask_for_memory",
+            {"bytes": 8 << 30},
+            "it needs more than the 1536 MiB of memory that it was allowed",
+            None,
+        ),
+        (
+            "say_bad_alloc",
+            {},
+            "the child ran out of the memory that it was allowed",
+            "its last words: terminate called after throwing an instance of 'std::bad_alloc'",
+        ),
+    ],
+)
+def test_a_failing_child_is_decoded(
+    task: str, request_: dict[str, Any], what: str, hint: str | None
+) -> None:
+    with pytest.raises(RuntimeFailure) as caught:
+        run(task, **request_)
+    assert str(caught.value) == f"the model: {what}"
+    assert caught.value.hint == hint
+
+
+def test_an_error_of_ours_comes_back_as_itself() -> None:
+    with pytest.raises(BundleError) as caught:
+        run("raise_ours")
+    assert (str(caught.value), caught.value.hint) == ("part 7: it is broken", "do it again")
+
+
+def test_a_hanging_child_is_ended() -> None:
+    with pytest.raises(RuntimeFailure, match=r"^the model: no answer within 0\.5 s$"):
+        run("hang", Limits(wall_s=0.5))
+
+
+def test_a_spinning_child_meets_its_cpu_limit() -> None:
+    with pytest.raises(RuntimeFailure, match="SIGXCPU: it used more CPU time than the limit"):
+        run("spin", Limits(wall_s=WAIT_S, cpu_s=1))
+
+
+def test_a_child_may_not_fill_the_disk(tmp_path: Path) -> None:
+    path = tmp_path / "much"
+    with pytest.raises(RuntimeFailure) as caught:
+        run("write_much", Limits(file_bytes=1 << 16), path=str(path), bytes=1 << 20)
+    assert caught.value.hint == "its last words: OSError: [Errno 27] File too large"
+    assert path.stat().st_size <= 1 << 16
+
+
+def test_a_chatty_child_neither_blocks_nor_floods() -> None:
+    assert run("talk", bytes=8 << 20) == "said it"
+
+
+def test_progress_arrives_in_order() -> None:
+    seen: list[float] = []
+    answer = run_child(
+        "child_tasks:progress",
+        {},
+        limits=Limits(wall_s=WAIT_S),
+        what="the model",
+        paths=[HERE],
+        progress=seen.append,
+    )
+    assert (answer, seen) == ("done", [0.0, 0.5, 1.0])
+
+
+def test_what_the_child_started_ends_with_it(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    assert run("leave_grandchild", pid_file=str(pid_file)) == "left"
+    assert is_gone(int(pid_file.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_the_child_dies_with_its_parent(tmp_path: Path, number: signal.Signals) -> None:
+    pid_file = tmp_path / "pid"
+    program = (
+        "from edge.device.parent import Limits, run_child;"
+        f"run_child('child_tasks:hang', {{'pid_file': {str(pid_file)!r}}}, limits=Limits(),"
+        f" what='x', paths=[{HERE!r}])"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL)
+    child = int(wait_for_text(pid_file))
+    parent.send_signal(number)
+    assert parent.wait(WAIT_S) != 0
+    assert is_gone(child)
+
+
+def test_memory_grows_with_the_model_and_its_threads() -> None:
+    assert memory_limit(0) == 1536 << 20
+    assert memory_limit(1 << 30) == (300 << 20) + (3 << 30)
+    assert memory_limit(0, threads=4) == (1536 + 3 * 136) << 20
+
+
+def program(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "program.py"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_a_program_gives_what_it_printed(tmp_path: Path) -> None:
+    path = program(tmp_path, "import sys; print(sys.argv[1:], sys.stdin.read() == '')")
+    printed = run_program([path, "probe", "--json"], wall_s=WAIT_S, what="the bundle")
+    assert printed == b"['probe', '--json'] True\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "family", "message", "hint"),
+    [
+        (
+            "sys.stderr.write('error: x.pyz: no\\nhint: again\\n'); sys.exit(5)",
+            BundleError,
+            "x.pyz: no",
+            "again",
+        ),
+        ("sys.stderr.write('error: x: bad\\n'); sys.exit(4)", ModelError, "x: bad", None),
+        (
+            "sys.exit(99)",
+            RuntimeFailure,
+            "the bundle: the child ended with status 99 and no answer",
+            None,
+        ),
+        (
+            "import os; os.kill(os.getpid(), 4)",
+            RuntimeFailure,
+            (
+                "the bundle: the child died of SIGILL: an instruction that this CPU lacks: the "
+                "runtime was built for a newer one"
+            ),
+            None,
+        ),
+    ],
+)
+def test_a_failing_program_gives_the_error_it_told(
+    tmp_path: Path, text: str, family: type[EdgekitError], message: str, hint: str | None
+) -> None:
+    with pytest.raises(EdgekitError) as caught:
+        run_program([program(tmp_path, "import sys; " + text)], wall_s=WAIT_S, what="the bundle")
+    assert type(caught.value) is family
+    assert (str(caught.value), caught.value.hint) == (message, hint)
+
+
+def test_a_hanging_program_is_ended(tmp_path: Path) -> None:
+    path = program(tmp_path, "import time; time.sleep(60)")
+    with pytest.raises(RuntimeFailure, match=r"^the bundle: no answer within 0\.5 s$"):
+        run_program([path], wall_s=0.5, what="the bundle")
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_program_ends_with_us_and_tidies_up(tmp_path: Path, number: signal.Signals) -> None:
+    pid_file, unpacked = tmp_path / "pid", tmp_path / "unpacked"
+    path = program(
+        tmp_path,
+        f"""
+import os, pathlib, signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+unpacked = pathlib.Path({str(unpacked)!r})
+unpacked.mkdir()
+try:
+    pathlib.Path({str(pid_file)!r}).write_text(str(os.getpid()))
+    time.sleep(60)
+finally:
+    unpacked.rmdir()
+""",
+    )
+    code = (
+        "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(143));"
+        "from edge.device.parent import run_program;"
+        f"run_program([{path!r}], wall_s=60, what='x')"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    child = int(wait_for_text(pid_file))
+    parent.send_signal(number)
+    parent.wait(WAIT_S)
+    assert is_gone(child)
+    assert not unpacked.exists()
