@@ -7,6 +7,7 @@ from typing import Final
 
 from edge.adapters.data import data_folder
 from edge.adapters.files import read_toml
+from edge.backends import backend_names
 from edge.errors import ConfigError
 from edge.records.codec import from_dict
 from edge.records.target import Target
@@ -55,7 +56,18 @@ def load_target_file(path: Path) -> Target:
     if target.name != path.stem:
         what = f"name: is {target.name}, but the file is called {path.name}"
         raise ConfigError(what, where=path, hint=f"rename the file to {target.name}.toml")
+    _refuse_unknown_backends(target, path)
     return target
+
+
+def _refuse_unknown_backends(target: Target, path: Path) -> None:
+    known = backend_names()
+    for index, runtime in enumerate(target.runtimes):
+        if runtime.backend not in known:
+            what = f"runtimes[{index}].backend: no such backend: {runtime.backend}"
+            close = difflib.get_close_matches(runtime.backend, known, 1)
+            guess = f"did you mean {close[0]}?" if close else f"backends: {', '.join(known)}"
+            raise ConfigError(what, where=path, hint=guess)
 
 
 def _refuse_shared_names(targets: Iterable[Target], files: Iterable[Path]) -> None:
@@ -70,9 +82,7 @@ def _refuse_shared_names(targets: Iterable[Target], files: Iterable[Path]) -> No
 
 
 def _order(target: Target) -> tuple[int, float, str]:
-    figure = target.price.purchase_usd or target.price.hourly_usd
-    price = float("inf") if figure is None else figure.value
-    return _KIND_ORDER.index(target.kind), price, target.name
+    return _KIND_ORDER.index(target.kind), target.price.figure.value, target.name
 
 
 def _no_such_target(name: str, targets: Iterable[Target]) -> ConfigError:

@@ -30,8 +30,14 @@ def print_rich(*renderables: object) -> None:
     """Print rich renderables on stdout; in a pipe as plain text, wide enough not to wrap."""
     from rich.console import Console
 
+    class Output(Console):
+        """A console that leaves a reader who went away to __main__; rich would exit with 1."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
     wide = None if sys.stdout.isatty() else 160
-    console = Console(width=wide, highlight=False)
+    console = Output(width=wide, highlight=False)
     for renderable in renderables:
         console.print(renderable)
 
