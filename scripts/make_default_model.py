@@ -101,7 +101,7 @@ def train(digits: Digits) -> Any:
     from torch import nn
 
     torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
+    torch.use_deterministic_algorithms(mode=True)
     torch.manual_seed(SEED)
     network = nn.Sequential(
         nn.Conv2d(1, 16, 3, padding=1),
@@ -183,8 +183,9 @@ def card(folder: Path, reports: list[dict[str, Any]], lowest: dict[str, float], 
         '\n[accuracy]\nmetric = "top-1"\n'
         f'dataset = "scikit-learn digits, held-out test set of {tested} images, seed {SEED}"\n'
         f'measured_with = "{runtimes} on {machine}"\n'
-        '\n[preprocessing]\ndescription = "pixel / 16, layout N,1,8,8"\n'
-        f'scale = {PIXEL_SCALE}\noffset = 0.0\nlayout = "NCHW"\n'
+        "\n[preprocessing]\n"
+        'description = "a light digit on a dark ground, 8x8, 0 to 1: the grey of a picture / 255"\n'
+        f'scale = {1 / 255}\noffset = 0.0\nlayout = "NCHW"\n'
     )
     return "".join(parts)
 

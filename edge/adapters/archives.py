@@ -16,7 +16,7 @@ from typing import IO
 
 from edge.adapters.files import host_error, whole_file
 from edge.errors import ModelError, printable
-from edge.records.card import PackageFile
+from edge.records.pins import PackageFile
 
 _BLOCK_BYTES = 1 << 20
 # A container inside an archive is unpacked to be searched: never more than this of it.
@@ -106,8 +106,8 @@ def _member(archive: Path, member: str) -> Iterator[IO[bytes]]:
         with zipfile.ZipFile(archive) as opened, _zip_member(opened, member) as stream:
             yield stream
     else:
-        with tarfile.open(archive, "r|gz") as opened:
-            yield _tar_member(opened, member)
+        with tarfile.open(archive, "r|gz") as tar:
+            yield _tar_member(tar, member)
 
 
 def _zip_member(opened: zipfile.ZipFile, member: str) -> IO[bytes]:

@@ -18,8 +18,9 @@ from edge.adapters.files import host_error, read_json, write_json
 from edge.adapters.registry import sha256_of
 from edge.adapters.store import cache_folder
 from edge.errors import ConfigError, ModelError
-from edge.records.card import FetchedFile, FetchedModel, ModelCard
+from edge.records.card import ModelCard
 from edge.records.codec import from_dict, to_dict
+from edge.records.fetched import FetchedFile, FetchedModel
 
 _RECORD = "fetched.json"
 _STAGED_SUFFIX = ".part"
@@ -45,6 +46,14 @@ def cached_folder(name: str) -> Path:
 
 def cached_model(name: str, pins: str) -> FetchedModel | None:
     """Return what the cache has of the model, or None if it is not there whole and unchanged."""
+    fetched = recorded_model(name, pins)
+    if fetched is None or not all(_is_whole(cached_folder(name), f) for f in fetched.files):
+        return None
+    return fetched
+
+
+def recorded_model(name: str, pins: str) -> FetchedModel | None:
+    """Return what was fetched of the model under the same pins, without reading the files."""
     folder = cached_folder(name)
     if not (folder / _RECORD).is_file():
         return None
@@ -52,9 +61,7 @@ def cached_model(name: str, pins: str) -> FetchedModel | None:
         fetched = from_dict(FetchedModel, read_json(folder / _RECORD), folder / _RECORD)
     except ConfigError:
         return None  # Whatever wrote it, it is not ours: fetch again.
-    if fetched.pins != pins:
-        return None
-    return fetched if all(_is_whole(folder, file) for file in fetched.files) else None
+    return fetched if fetched.pins == pins else None
 
 
 def _is_whole(folder: Path, file: FetchedFile) -> bool:
@@ -109,16 +116,15 @@ def staging_folder(name: str) -> Iterator[Path]:
         shutil.rmtree(staged, ignore_errors=True)
 
 
-def keep(
-    card: ModelCard, pins: str, folder: Path, evidence: tuple[str, ...] = ()
-) -> FetchedModel:
+def keep(card: ModelCard, pins: str, folder: Path, evidence: tuple[str, ...] = ()) -> FetchedModel:
     """Describe the staged model in `folder`, check it against its card, and move it into place.
 
     Raises:
         ModelError: a file is missing, or has another digest than the card says.
         HostError: the cache cannot be written.
     """
-    pinned = {f.name: f.sha256 for f in (*card.file, *card.asset)}
+    pinned = {file.name: file.sha256 for file in card.file}
+    pinned |= {asset.name: asset.sha256 for asset in card.asset}
     try:
         files = tuple(_described(folder, name, digest) for name, digest in pinned.items())
         fetched = FetchedModel(name=card.name, pins=pins, files=files, evidence=evidence)

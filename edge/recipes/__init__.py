@@ -1,5 +1,7 @@
 """Recipes that make model files from what a registry has: one file a recipe, found by its name.
 
+A name that begins with an underscore is no recipe.
+
 A recipe has `REQUIRES`, the modules that it imports (only inside its functions), and the task
 `convert(request)`, which runs in a limited child: it reads the verified files `request["raw"]`
 (name to path), writes the card's files into `request["folder"]`, and returns
@@ -30,7 +32,8 @@ class Recipe(Protocol):
 
 def recipe_names() -> tuple[str, ...]:
     """Return the names of all recipes, sorted."""
-    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+    names = (module.name for module in pkgutil.iter_modules(__path__))
+    return tuple(sorted(name for name in names if not name.startswith("_")))
 
 
 def load_recipe(name: str) -> Recipe:

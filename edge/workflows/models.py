@@ -1,5 +1,6 @@
 """From a name to a model file on disk: cards, the cache, the registries, the recipes."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,19 +15,20 @@ from edge.adapters.model_cache import (
     keep,
     locked,
     pins_of,
+    recorded_model,
     staging_folder,
 )
 from edge.adapters.package_archive import fetch_archive
 from edge.adapters.registry import sha256_of
-from edge.device.parent import Limits, run_child
-from edge.errors import ConfigError, HostError, ModelError, printable
-from edge.recipes import load_recipe, missing_modules, recipe_code
-from edge.records.card import CardFile, Conversion, FetchedFile, FetchedModel, ModelCard
+from edge.errors import ConfigError, ModelError, printable
+from edge.recipes import recipe_code
+from edge.records.card import CardFile, ModelCard
+from edge.records.fetched import FetchedFile, FetchedModel
+from edge.records.pins import PackageFile
+from edge.workflows.conversion import convert_model, require_extra
 
 Progress = Callable[[float], None]
 
-# PyTorch maps several GiB of address space before it does anything.
-_CONVERSION_LIMITS: Final = Limits(wall_s=3600, cpu_s=7200, memory_bytes=16 << 30)
 _MODEL_SUFFIXES: Final = (".onnx", ".tflite")
 
 
@@ -38,6 +40,11 @@ class ModelChoice:
     card: ModelCard | None = None
     file: CardFile | None = None
     samples: Path | None = None
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The sizes that the card knows for inputs whose dimensions are free."""
+        return {} if self.file is None else {e.name: e.shape for e in self.file.example}
 
 
 def _quiet(_fraction: float) -> None:
@@ -57,8 +64,9 @@ def default_card() -> ModelCard:
 
 
 def resolve_model(argument: str | None, progress: Progress = _quiet) -> ModelChoice:
-    """Return the model that MODEL names: an existing file, a card as NAME or NAME:FILE, or the
-    default model for None. A card's model is fetched if it is not in the cache yet.
+    """Return the model that a command's MODEL names, fetched if it is not in the cache yet.
+
+    MODEL is an existing file, or a card as NAME or NAME:FILE; None is the default model.
 
     Raises:
         ModelError: there is no such file, card, or file of the card; or fetching was refused.
@@ -102,9 +110,13 @@ def _file_named(card: ModelCard, name: str | None) -> CardFile:
     if name is None:
         return card.file[0]
     if name not in names:
-        what = f"it has no file {printable(name)!r}"
-        raise ModelError(what, where=card.name, hint="its files: " + ", ".join(names))
+        raise _no_file(card, name, names)
     return card.file[names.index(name)]
+
+
+def _no_file(card: ModelCard, name: str, names: list[str]) -> ModelError:
+    what = f"it has no file {printable(name)!r}"
+    return ModelError(what, where=card.name, hint="its files: " + ", ".join(names))
 
 
 def fetch_model(card: ModelCard, *, file: str | None = None, progress: Progress = _quiet) -> Path:
@@ -113,50 +125,63 @@ def fetch_model(card: ModelCard, *, file: str | None = None, progress: Progress 
     The file has been checked against its digest when this returns.
 
     Raises:
-        ModelError: what the registry has is not what the card pins, or converting it failed.
+        ModelError: what the registry has is not what the card pins, or the card has no such file.
+        RuntimeFailure: the model is made by conversion, which failed in its child.
         HostError: no network, no disk space, or an extra is missing.
     """
     wanted = _file_named(card, file)
-    fetch_files(card, progress)
-    return model_folder(card) / wanted.name
+    return fetch_files(card, wanted.name, progress)[0] / wanted.name
 
 
-def model_folder(card: ModelCard) -> Path:
-    """Return the folder in which the card's files lie once they are fetched."""
+def is_cached(card: ModelCard) -> bool:
+    """Whether the model was fetched before; its files are checked when they are used."""
+    if card.source.registry == "project":
+        return True
+    return recorded_model(card.name, _pins(card)) is not None
+
+
+def fetch_files(
+    card: ModelCard, file: str | None = None, progress: Progress = _quiet
+) -> tuple[Path, FetchedModel]:
+    """Fetch the files of `card` that are not here yet; return their folder and what lies there.
+
+    With `file`, a model file or a file that lies beside it, what is returned has only that one.
+    Files that are here already are checked against their digests, and nothing is downloaded.
+
+    Raises:
+        EdgekitError: as `fetch_model`.
+    """
+    names = [f.name for f in card.file] + [asset.name for asset in card.asset]
+    if file is not None and file not in names:
+        raise _no_file(card, file, names)
+    found = (
+        _project_files(card) if card.source.registry == "project" else _cached_files(card, progress)
+    )
+    folder = _folder(card)
+    kept = tuple(f for f in found.files if file in (None, f.name))
+    return folder, dataclasses.replace(found, files=kept)
+
+
+def _folder(card: ModelCard) -> Path:
     if card.source.folder is not None:
         return data_folder("models") / card.source.folder
     return cached_folder(card.name)
 
 
-def is_cached(card: ModelCard) -> bool:
-    """Whether the model's files are on this machine, whole and unchanged."""
-    if card.source.registry == "project":
-        return all((model_folder(card) / file.name).is_file() for file in card.file)
-    return cached_model(card.name, _pins(card)) is not None
-
-
-def fetch_files(card: ModelCard, progress: Progress = _quiet) -> FetchedModel:
-    """Fetch all files of `card` that the cache does not have, and return what lies there.
-
-    Raises:
-        ModelError: what the registry has is not what the card pins, or converting it failed.
-        HostError: no network, no disk space, or an extra is missing.
-    """
-    if card.source.registry == "project":
-        return _project_files(card)
+def _cached_files(card: ModelCard, progress: Progress) -> FetchedModel:
     pins = _pins(card)
     found = cached_model(card.name, pins)
     if found is not None:
         return found
     if card.convert is not None:
-        _require_extra(card.convert, card.name)
+        require_extra(card.convert, card.name)
     with locked(card.name):
         # Another edgekit may have fetched it while this one waited.
         return cached_model(card.name, pins) or _fetch(card, pins, progress)
 
 
 def _project_files(card: ModelCard) -> FetchedModel:
-    folder = model_folder(card)
+    folder = _folder(card)
     files = []
     for file in card.file:
         assert file.sha256 is not None
@@ -178,32 +203,22 @@ def _pins(card: ModelCard) -> str:
     return pins_of(card, b"" if card.convert is None else recipe_code(card.convert.recipe))
 
 
-def _require_extra(conversion: Conversion, name: str) -> None:
-    missing = missing_modules(load_recipe(conversion.recipe))
-    if missing:
-        raise HostError(
-            f"this model is made by conversion, which needs {', '.join(missing)}",
-            where=name,
-            hint=f"pip install 'edgekit-deploy[{conversion.extra}]'",
-        )
-
-
 def _fetch(card: ModelCard, pins: str, progress: Progress) -> FetchedModel:
     with staging_folder(card.name) as staged:
-        made, raw, packages = staged / "files", staged / "raw", staged / "packages"
-        for folder in (made, raw, packages):
-            folder.mkdir()
+        made, raw = staged / "files", staged / "raw"
+        made.mkdir()
+        raw.mkdir()
         if card.source.package is not None:
-            archive = fetch_archive(card.source, packages)
+            archive = fetch_archive(card.source, staged)
             take_files(archive, _packaged(card), made)
-            take_files(archive, card.convert.raw if card.convert else (), raw)
+            take_files(archive, () if card.convert is None else card.convert.raw, raw)
             archive.unlink()
         evidence: tuple[str, ...] = ()
         if card.convert is not None:
-            evidence = _convert(card, card.convert, (made, raw, packages), progress)
+            evidence = convert_model(card.convert, card.name, raw=raw, made=made, progress=progress)
         return keep(card, pins, made, evidence)
 
 
-def _packaged(card: ModelCard) -> tuple:
-    found = [file.packaged for file in card.file]
+def _packaged(card: ModelCard) -> tuple[PackageFile, ...]:
+    found = (file.packaged for file in card.file)
     return (*(file for file in found if file is not None), *card.asset)
