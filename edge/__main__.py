@@ -19,22 +19,23 @@ def _terminate(_signal: int, _frame: FrameType | None) -> None:
 def main() -> None:
     """Run the command line and exit with the code of docs/reference/exit-codes.md."""
     signal.signal(signal.SIGTERM, _terminate)
-    debug = "--debug" in sys.argv[1:]
+    # It may stand anywhere, so that one can repeat the failed command and add it.
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
-        sys.exit(_run(debug=debug))
+        sys.exit(_run(arguments, debug=len(arguments) < len(sys.argv) - 1))
     except _Terminated:
         _say("terminated")
         sys.exit(_TERMINATED)
 
 
-def _run(*, debug: bool) -> int:
+def _run(arguments: list[str], *, debug: bool) -> int:
     import click
 
-    from edge.cli import root
+    import edge.cli
     from edge.errors import EdgekitError
 
     try:
-        status = root.main(prog_name="edgekit", standalone_mode=False)
+        status = edge.cli.root.main(arguments, prog_name="edgekit", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return error.exit_code

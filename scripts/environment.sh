@@ -1,7 +1,7 @@
 # Sourced by the other scripts: makes .venv from the hash-locked requirement files, once.
 # Needs Python 3.10 to 3.14 with pip and venv; no rights, no other program.
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 venv="$root/.venv"
 
 say() { printf '%s\n' "$*" >&2; }
@@ -33,7 +33,7 @@ prepare() {
 
   local python
   python=$(find_python) || exit 9
-  say "setting up $("$python" --version) in .venv (about 150 MB to download, 600 MB on disk)"
+  say "setting up $("$python" --version) in .venv (at most 160 MB to download, 560 MB on disk)"
   "$python" -m pip --version >/dev/null 2>&1 || fail "$python has no pip" "apt-get install python3-pip"
   if [ ! -x "$venv/bin/python" ]; then
     # Debian's Python cannot put pip into an environment without another package; ours comes

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from edge.cli import _COMMANDS
+
 PACKAGE = Path(__file__).parent.parent / "edge"
 
 LAYERS = {
@@ -26,7 +28,7 @@ LAYERS = {
     "edge.__main__": 5,
 }
 # The device's own workflow and face: they stand in the slice, above its adapters.
-DEVICE_FACES = {"edge.device.probe", "edge.device.main"}
+DEVICE_FACES = {"edge.device.probe": 4, "edge.device.summary": 5, "edge.device.main": 5}
 DEVICE_SLICE = (
     "edge",
     "edge.errors",
@@ -52,12 +54,23 @@ OWNERS = {
     "tflite": ("edge.formats.tflite",),
     "jinja2": ("edge.report",),
     "rich": ("edge.cli",),
+    "cv2": ("edge.adapters.images",),
     "torch": ("edge.recipes",),
     "sklearn": ("edge.recipes",),
     "transformers": ("edge.recipes",),
 }
 # Heavy or native: they must not load before they are used.
-LAZY = {"onnx", "onnxruntime", "tflite_runtime", "ai_edge_litert", "rich", "jinja2", "cv2", "torch"}
+LAZY = {
+    "onnx",
+    "onnxruntime",
+    "tflite_runtime",
+    "ai_edge_litert",
+    "rich",
+    "jinja2",
+    "cv2",
+    "torch",
+    "numpy",
+}
 
 
 def modules() -> dict[str, ast.Module]:
@@ -87,7 +100,7 @@ def imports(tree: ast.AST, *, top_level_only: bool = False) -> Iterator[str]:
 
 def layer(module: str) -> int:
     if module in DEVICE_FACES:
-        return 5
+        return DEVICE_FACES[module]
     for length in range(module.count(".") + 1, 0, -1):
         prefix = ".".join(module.split(".")[:length])
         if prefix in LAYERS and (prefix != "edge" or module == "edge"):
@@ -130,12 +143,24 @@ def test_outside_things_have_one_owner(module: str) -> None:
             assert module.startswith(owners), f"{module} imports {name}, which is {owners}'s"
 
 
-@pytest.mark.parametrize("module", MODULES)
+def loaded_with(module: str) -> set[str]:
+    """All modules that the import of one loads before anything is called."""
+    seen: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            waiting.extend(imports(MODULES[name], top_level_only=True) if name in MODULES else ())
+    return seen
+
+
+FACES = [f"edge.cli.{name}" for name in _COMMANDS]
+
+
+@pytest.mark.parametrize("module", ["edge.__main__", "edge.cli", *FACES])
 def test_heavy_things_are_imported_when_used(module: str) -> None:
-    eager = {name.split(".")[0] for name in imports(MODULES[module], top_level_only=True)}
-    # A file of formats/ runs in the child, which is started for that library.
-    allowed = {"onnx"} if module.startswith("edge.formats.onnx") else set()
-    assert eager & LAZY - allowed == set()
+    assert {name.split(".")[0] for name in loaded_with(module)} & LAZY == set()
 
 
 def in_slice(module: str) -> bool:

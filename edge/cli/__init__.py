@@ -41,5 +41,5 @@ class _LazyGroup(click.Group):
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(edge.__version__, prog_name="edgekit")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def root(debug: bool) -> None:  # noqa: FBT001 - read from the arguments in __main__
-    """Does a model run well enough on a Raspberry Pi, a Jetson or a cloud CPU, or need a GPU?"""
+def root(debug: bool) -> None:
+    """Tell whether a model runs well enough on an edge board or a cloud CPU, or needs a GPU."""
