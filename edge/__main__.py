@@ -32,7 +32,7 @@ def _run(arguments: list[str], *, debug: bool) -> int:
     import click
 
     import edge.cli
-    from edge.errors import EdgekitError
+    from edge.errors import EdgekitError, ReaderWentAway
 
     try:
         status = edge.cli.root.main(arguments, prog_name="edgekit", standalone_mode=False)
@@ -49,8 +49,8 @@ def _run(arguments: list[str], *, debug: bool) -> int:
         if error.hint:
             _say(f"hint: {error.hint}")
         return error.exit_code
-    except BrokenPipeError:
-        # The reader of our output went away; keep the interpreter from flushing into it.
+    except ReaderWentAway:
+        # Keep the interpreter from flushing into it at its end.
         sys.stdout = None
         return 0
     except Exception as error:

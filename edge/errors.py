@@ -37,6 +37,10 @@ class EdgekitError(Exception):
         return what if self.where is None else f"{printable(self.where, 500)}: {what}"
 
 
+class ReaderWentAway(Exception):
+    """Whoever read our output has closed it (`| head`): no error, and nothing more to say."""
+
+
 class UsageError(EdgekitError):
     """The command was called wrongly."""
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from edge.errors import ReaderWentAway
 from edge.records.codec import to_dict
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -23,7 +24,8 @@ def json_option(function: F) -> F:
 def print_json(record: object) -> None:
     """Print a record, or plain JSON data, as one JSON document."""
     plain = record if isinstance(record, dict | list) else to_dict(record)
-    sys.stdout.write(json.dumps(plain, indent=1, ensure_ascii=False) + "\n")
+    with _to_a_reader():
+        sys.stdout.write(json.dumps(plain, indent=1, ensure_ascii=False) + "\n")
 
 
 def print_rich(*renderables: object) -> None:
@@ -38,8 +40,19 @@ def print_rich(*renderables: object) -> None:
 
     wide = None if sys.stdout.isatty() else 160
     console = Output(width=wide, highlight=False)
-    for renderable in renderables:
-        console.print(renderable)
+    with _to_a_reader():
+        for renderable in renderables:
+            console.print(renderable)
+
+
+@contextmanager
+def _to_a_reader() -> Iterator[None]:
+    """Turn a pipe that was closed into ReaderWentAway; click would make an exit with 1 of it."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise ReaderWentAway from None
 
 
 def note(text: str) -> None:

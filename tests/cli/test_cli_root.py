@@ -55,6 +55,13 @@ def test_help_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(json.loads(done.stderr))
+    before = subprocess.run(
+        [sys.executable, "-c", "import click, json, sys; print(json.dumps(sorted(sys.modules)))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded -= set(json.loads(before.stdout))
     heavy = {"numpy", "rich", "onnx", "onnxruntime", "jinja2", "cv2", "packaging", "subprocess"}
     assert heavy & loaded == set()
     assert {name for name in loaded if name.startswith("edge.cli.")} == set()
