@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -274,6 +275,8 @@ def test_real_model(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if load_card(name).source.registry == "npm" and shutil.which("npm") is None:
+        pytest.skip("npm is not installed")
     choice = resolve_model(name)
     assert choice.file is not None
     assert choice.path.parent == own_cache / "models" / name
