@@ -105,6 +105,7 @@ def small_manifest(files: tuple[BundleFile, ...]) -> Manifest:
     sizes = {file.path: file.size_bytes for file in files}
     return Manifest(
         name="digits-host",
+        sequence=0,
         edgekit_version="0.1.0",
         target="host",
         architecture=machine.architecture,
@@ -128,8 +129,20 @@ def small_manifest(files: tuple[BundleFile, ...]) -> Manifest:
             outputs=(TensorSpec("logits", "float32", (1, 10)),),
             licence="Apache-2.0",
             source="project",
+            accuracy=None,
         ),
-        wheels=(BundleWheel("tiny", "1.0", WHEEL, digests[WHEEL]),),
+        wheels=(
+            BundleWheel(
+                name="tiny",
+                version="1.0",
+                filename=WHEEL.rpartition("/")[2],
+                sha256=digests[WHEEL],
+                path=WHEEL,
+                unpacked_bytes=sizes[WHEEL],
+                left_out_files=0,
+                left_out_bytes=0,
+            ),
+        ),
         samples=BundleSamples(
             path="samples.npz",
             count=2,

@@ -8,6 +8,9 @@ from edge.records.measurement import SessionConfig
 from edge.records.tensor import TensorSpec
 
 MANIFEST_PATH = "manifest.json"
+LOCK_PATH = "pylock.toml"
+SBOM_PATH = "sbom.cdx.json"
+CARD_PATH = "model-card.md"
 MODEL_FOLDER = "model/"
 # One spelling for every file system and every shell: no odd characters, nothing hidden, no option.
 _PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*(/[A-Za-z0-9_][A-Za-z0-9_.+-]*)*")
@@ -47,6 +50,16 @@ class BundleFile:
 
 
 @dataclass(frozen=True)
+class BundleAccuracy:
+    """How well the model did: `value` of `metric` on `dataset`, as `measured_with` found it."""
+
+    metric: str
+    value: float
+    dataset: str
+    measured_with: str
+
+
+@dataclass(frozen=True)
 class BundleModel:
     """The model inside the bundle: `path` is its file, its external data lies beside it.
 
@@ -65,16 +78,30 @@ class BundleModel:
     outputs: Tuple[TensorSpec, ...]
     licence: Optional[str]
     source: Optional[str]
+    accuracy: Optional[BundleAccuracy]
 
 
 @dataclass(frozen=True)
 class BundleWheel:
-    """A wheel inside the bundle, as the registry has it."""
+    """A wheel: `filename` and `sha256` are the registry's, the member at `path` is what is left of it.
+
+    `left_out_files` of it, `left_out_bytes` together, cannot be used at run time and are left out;
+    `unpacked_bytes` is what the rest unpacks to.
+    """
 
     name: str
     version: str
-    path: str
+    filename: str
     sha256: str
+    path: str
+    unpacked_bytes: int
+    left_out_files: int
+    left_out_bytes: int
+
+    def __post_init__(self) -> None:
+        """Refuse sizes and counts that nothing has."""
+        if min(self.unpacked_bytes, self.left_out_files, self.left_out_bytes) < 0:
+            raise ValueError("{}: sizes and counts are not negative".format(self.filename))
 
 
 @dataclass(frozen=True)
@@ -107,11 +134,13 @@ class Manifest:
 
     `glibc` is the oldest C library that the wheels run with, `libstdcxx` the newest GLIBCXX symbol
     version that they ask for (None: they ask for none), `cpu_features` what they take for granted.
+    Of two bundles of one name the one with the higher `sequence` is the newer.
     """
 
-    SCHEMA_VERSION: ClassVar[str] = "1.0"
+    SCHEMA_VERSION: ClassVar[str] = "2.0"
 
     name: str
+    sequence: int
     edgekit_version: str
     target: str
     architecture: str
@@ -134,12 +163,12 @@ class Manifest:
         folded = {path.lower() for path in listed} | {MANIFEST_PATH}
         if len(folded) != len(self.files) + 1:
             raise ValueError("files: a path is listed twice, or differs only in case")
-        named = [(self.model.path, self.model.sha256)]
-        named += [(wheel.path, wheel.sha256) for wheel in self.wheels]
-        for path, sha256 in named:
-            if path not in listed or listed[path].sha256 != sha256:
-                raise ValueError("files: {} is not listed as it is".format(path))
+        if self.sequence < 0:
+            raise ValueError("sequence: is not negative")
+        if self.model.path not in listed or listed[self.model.path].sha256 != self.model.sha256:
+            raise ValueError("files: {} is not listed as it is".format(self.model.path))
         if not self.model.path.startswith(MODEL_FOLDER):
             raise ValueError("model.path: not in {}".format(MODEL_FOLDER))
-        if self.samples.path not in listed:
-            raise ValueError("files: {} is not listed".format(self.samples.path))
+        for path in (self.samples.path, *(wheel.path for wheel in self.wheels)):
+            if path not in listed:
+                raise ValueError("files: {} is not listed".format(path))

@@ -20,6 +20,7 @@ from edge.reasoning.bundling import choose_runtime, require_memory, require_proc
 from edge.reasoning.support import support_by
 from edge.records.manifest import (
     MODEL_FOLDER,
+    BundleAccuracy,
     BundleFile,
     BundleModel,
     BundleSamples,
@@ -104,6 +105,7 @@ def package_model(
         def manifest(files: tuple[BundleFile, ...]) -> Manifest:
             return Manifest(
                 name=name,
+                sequence=0,
                 edgekit_version=edge.__version__,
                 target=platform.name,
                 architecture=platform.architecture,
@@ -206,11 +208,28 @@ def _bundle_model(choice: ModelChoice, info: ModelInfo, samples: MadeSamples) ->
         outputs=samples.outputs,
         licence=None if card is None else card.licence,
         source=source,
+        accuracy=_accuracy(choice),
     )
 
 
+def _accuracy(choice: ModelChoice) -> BundleAccuracy | None:
+    told = None if choice.card is None else choice.card.accuracy
+    if told is None or choice.file is None or choice.file.accuracy is None:
+        return None
+    return BundleAccuracy(told.metric, choice.file.accuracy, told.dataset, told.measured_with)
+
+
 def _bundle_wheel(pin: WheelPin) -> BundleWheel:
-    return BundleWheel(pin.name, pin.version, f"wheels/{pin.filename}", pin.sha256)
+    return BundleWheel(
+        name=pin.name,
+        version=pin.version,
+        filename=pin.filename,
+        sha256=pin.sha256,
+        path=f"wheels/{pin.filename}",
+        unpacked_bytes=pin.size_bytes,
+        left_out_files=0,
+        left_out_bytes=0,
+    )
 
 
 def _bundle_samples(samples: MadeSamples) -> BundleSamples:

@@ -200,11 +200,11 @@ def test_a_member_that_is_there_twice_is_refused(small: Path, tmp_path: Path) ->
             "not a bundle: manifest.json is not JSON: maximum recursion depth exceeded",
         ),
         (
-            lambda m: m.update({"manifest.json": b'{"schema_version": "2.0"}'}),
-            "manifest.json: schema_version: version 2.0 is newer than this edgekit reads (1.0)",
+            lambda m: m.update({"manifest.json": b'{"schema_version": "3.0"}'}),
+            "manifest.json: schema_version: version 3.0 is newer than this edgekit reads (2.0)",
         ),
         (
-            lambda m: m.update({"manifest.json": b'{"schema_version": "1.0"}'}),
+            lambda m: m.update({"manifest.json": b'{"schema_version": "2.0"}'}),
             "manifest.json: name: missing key",
         ),
     ],
