@@ -1,7 +1,6 @@
 """Backends by name; a new file in this folder is found by itself. Part of the device slice."""
 
 import importlib
-import pkgutil
 from typing import TYPE_CHECKING, Tuple
 
 from edge.errors import UsageError
@@ -12,6 +11,8 @@ if TYPE_CHECKING:  # It imports numpy, which whoever only asks for names can do 
 
 def backend_names() -> Tuple[str, ...]:
     """Return the names of all backends, sorted."""
+    import pkgutil
+
     names = (module.name for module in pkgutil.iter_modules(__path__))
     return tuple(sorted(name for name in names if name != "protocol"))
 
@@ -22,11 +23,17 @@ def load_backend(name: str) -> "Backend":
     Raises:
         UsageError: there is no such backend.
     """
-    if name not in backend_names():
-        known = ", ".join(backend_names())
-        raise UsageError("no such backend", where=name, hint="backends: {}".format(known))
-    backend: Backend = importlib.import_module("edge.backends." + name).BACKEND
-    return backend
+    if name.isidentifier() and name != "protocol":
+        module = "edge.backends." + name
+        try:
+            backend: Backend = importlib.import_module(module).BACKEND
+        except ModuleNotFoundError as error:
+            if error.name != module:
+                raise
+        else:
+            return backend
+    known = ", ".join(backend_names())
+    raise UsageError("no such backend", where=name, hint="backends: {}".format(known))
 
 
 def backend_for_format(model_format: str) -> "Backend":

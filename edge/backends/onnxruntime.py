@@ -3,19 +3,25 @@
 import functools
 import importlib
 import importlib.util
+import os
 import re
-from importlib import metadata
 from typing import Any, Callable, Final, List, Mapping, Optional, Tuple, Type
 
 import numpy as np
 
 from edge.backends.protocol import Array, Backend, Session
+from edge.device.distributions import installed_version
 from edge.errors import RuntimeFailure, printable
 from edge.records.measurement import RuntimeRef, SessionConfig
 from edge.records.tensor import Dimension, TensorSpec
 
 _PROVIDERS = ("CPUExecutionProvider",)
 _QUIET = 3  # Only errors are logged; the child's last words then are one.
+# The form that is prepared on the machine, and how ONNX Runtime is told to split it.
+_PREPARED_MODEL = "model.onnx"
+_PREPARED_WEIGHTS = "model.weights"
+_WEIGHTS_FILE = "session.optimized_model_external_initializers_file_name"
+_LEAST_WEIGHTS_BYTES = "session.optimized_model_external_initializers_min_size_in_bytes"
 _DTYPES = {
     "tensor(float)": "float32",
     "tensor(float16)": "float16",
@@ -41,14 +47,17 @@ class _OnnxRuntimeBackend:
     name = "onnxruntime"
     format = "onnx"
     distributions: Tuple[str, ...] = ("onnxruntime", "onnxruntime-gpu")
+    modules: Mapping[str, Tuple[str, ...]] = dict.fromkeys(
+        distributions, ("numpy", "onnxruntime", "onnxruntime.capi.onnxruntime_pybind11_state")
+    )
+    unasked: Tuple[str, ...] = ()
 
     def version(self) -> Tuple[str, str]:
         """Return the distribution that is installed here and its version, without importing it."""
         for distribution in self.distributions:
-            try:
-                return distribution, metadata.version(distribution)
-            except metadata.PackageNotFoundError:
-                continue
+            version = installed_version(distribution, "onnxruntime")
+            if version is not None:
+                return distribution, version
         if importlib.util.find_spec("onnxruntime") is not None:
             # A system package without Python's metadata.
             return self.distributions[0], str(importlib.import_module("onnxruntime").__version__)
@@ -58,39 +67,43 @@ class _OnnxRuntimeBackend:
 
     def import_runtime(self) -> None:
         """Import the runtime, so that its time can be told apart from the model's."""
-        self.version()
         _import()
 
     def failures(self) -> Tuple[Type[BaseException], ...]:
         """Return what a bound inference raises when it fails."""
         return _failures()
 
+    def prepare(self, path: str, config: SessionConfig, folder: str) -> Optional[str]:
+        """Save the optimised graph, with the weights in a file that is mapped.
+
+        The graph may use layouts that only this processor likes. What the kernels themselves make
+        of the weights is not saved: ONNX Runtime 1.23.2 writes such files that it then dies of.
+        """
+        options = _options(config)
+        options.optimized_model_filepath = os.path.join(folder, _PREPARED_MODEL)
+        options.add_session_config_entry(_WEIGHTS_FILE, _PREPARED_WEIGHTS)
+        options.add_session_config_entry(_LEAST_WEIGHTS_BYTES, "1024")
+        _session(path, options)
+        return _PREPARED_MODEL
+
     def open(self, path: str, config: SessionConfig) -> Session:
         """Load a model file."""
-        self.version()
-        runtime = _import()
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = config.threads
-        options.inter_op_num_threads = 1
-        options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
-        options.log_severity_level = _QUIET
-        try:
-            session = runtime.InferenceSession(path, options, providers=list(_PROVIDERS))
-        except _failures() as error:
-            raise _failure("cannot load the model", error) from error
+        options = _options(config)
+        if config.prepared:
+            options.graph_optimization_level = _import().GraphOptimizationLevel.ORT_DISABLE_ALL
+        session = _session(path, options)
         used = tuple(session.get_providers())
         if used != _PROVIDERS:
             asked = ", ".join(_PROVIDERS)
             raise RuntimeFailure("it runs on {}, asked for {}".format(", ".join(used), asked))
-        return _OnnxRuntimeSession(session, self.version()[0])
+        return _OnnxRuntimeSession(session)
 
 
 class _OnnxRuntimeSession:
     """One loaded model."""
 
-    def __init__(self, session: Any, distribution: str) -> None:
+    def __init__(self, session: Any) -> None:
         self._session = session
-        self._distribution = distribution
         self.inputs = tuple(_spec(value, "input") for value in session.get_inputs())
         self.outputs = tuple(_spec(value, "output") for value in session.get_outputs())
         for spec in self.inputs:
@@ -135,7 +148,7 @@ class _OnnxRuntimeSession:
     def runtime(self) -> RuntimeRef:
         """Return what really runs."""
         return RuntimeRef(
-            distribution=self._distribution,
+            distribution=BACKEND.version()[0],
             version=str(_import().__version__),
             providers=tuple(self._session.get_providers()),
             threads=int(self._session.get_session_options().intra_op_num_threads),
@@ -146,9 +159,28 @@ def _import() -> Any:
     try:
         return importlib.import_module("onnxruntime")
     except (ImportError, AttributeError) as error:
+        # Where there is none at all, this says what to install.
+        BACKEND.version()
         what = "onnxruntime cannot be imported: {}".format(_first_line(error))
         hint = "its version, numpy's and this Python must fit together"
         raise RuntimeFailure(what, hint=hint) from error
+
+
+def _options(config: SessionConfig) -> Any:
+    runtime = _import()
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = config.threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = _QUIET
+    return options
+
+
+def _session(path: str, options: Any) -> Any:
+    try:
+        return _import().InferenceSession(path, options, providers=list(_PROVIDERS))
+    except _failures() as error:
+        raise _failure("cannot load the model", error) from error
 
 
 def _failures() -> Tuple[Type[BaseException], ...]:

@@ -4,7 +4,7 @@ A backend is one file in edge/backends/ with `BACKEND: Final[Backend]`; it impor
 only inside its functions, which are called only in a limited child process.
 """
 
-from typing import TYPE_CHECKING, Any, Callable, List, Mapping, Protocol, Tuple, Type
+from typing import TYPE_CHECKING, Any, Callable, List, Mapping, Optional, Protocol, Tuple, Type
 
 import numpy as np
 
@@ -42,6 +42,12 @@ class Backend(Protocol):
     name: str
     format: str
     distributions: Tuple[str, ...]
+    # By distribution: the modules that the device's code imports, of it and of numpy. Nothing that
+    # they cannot reach is in a bundle.
+    modules: Mapping[str, Tuple[str, ...]]
+    # Shared libraries that the runtime loads if it is asked for what they do and if they are there,
+    # which no session of this backend asks for.
+    unasked: Tuple[str, ...]
 
     def version(self) -> Tuple[str, str]:
         """Return the distribution that is installed here and its version.
@@ -63,8 +69,19 @@ class Backend(Protocol):
         """Return what a bound inference raises when it fails (the runtime is imported)."""
         ...
 
+    def prepare(self, path: str, config: SessionConfig, folder: str) -> Optional[str]:
+        """Save the form of a model that starts fastest on this very machine into `folder`.
+
+        Return the name of its file there, to be opened with `config.prepared`, or None where the
+        runtime has no such form. What else it needs lies beside it.
+
+        Raises:
+            RuntimeFailure: the runtime refuses the model, or cannot save it.
+        """
+        ...
+
     def open(self, path: str, config: SessionConfig) -> Session:
-        """Load a model file.
+        """Load a model file, or, where `config.prepared`, what `prepare` made of one.
 
         Raises:
             RuntimeFailure: the runtime refuses the model, or fell back silently.

@@ -5,12 +5,12 @@ Part of the device slice: Python 3.8.
 
 import importlib
 import importlib.util
-from importlib import metadata
-from typing import Any, Callable, Dict, Final, List, Mapping, Tuple, Type
+from typing import Any, Callable, Dict, Final, List, Mapping, Optional, Tuple, Type
 
 import numpy as np
 
 from edge.backends.protocol import Array, Backend, Session
+from edge.device.distributions import installed_version
 from edge.errors import RuntimeFailure, printable
 from edge.records.measurement import RuntimeRef, SessionConfig
 from edge.records.tensor import TensorSpec
@@ -26,17 +26,20 @@ class _TfliteBackend:
     name = "tflite"
     format = "tflite"
     distributions: Tuple[str, ...] = tuple(_MODULES)
+    modules: Mapping[str, Tuple[str, ...]] = {
+        name: ("numpy", module + ".interpreter") for name, module in _MODULES.items()
+    }
+    # A GPU's: only LiteRT's compiled models look for it, and an interpreter has no such thing.
+    unasked: Tuple[str, ...] = ("libLiteRtWebGpuAccelerator.so",)
 
     def version(self) -> Tuple[str, str]:
         """Return the distribution that is installed here and its version, without importing it."""
         for distribution, module in _MODULES.items():
             if importlib.util.find_spec(module) is None:
                 continue
-            try:
-                return distribution, metadata.version(distribution)
-            except metadata.PackageNotFoundError:
-                # A system package without Python's metadata.
-                return distribution, str(getattr(_import(module), "__version__", "unknown"))
+            version = installed_version(distribution, module)
+            # A system package may be without Python's metadata.
+            return distribution, version or str(getattr(_import(module), "__version__", "unknown"))
         raise RuntimeFailure(
             "no runtime for TFLite models is installed",
             hint="install ai-edge-litert, or tflite-runtime where that has no wheel",
@@ -49,6 +52,13 @@ class _TfliteBackend:
     def failures(self) -> Tuple[Type[BaseException], ...]:
         """Return what a bound inference raises when it fails."""
         return _FAILURES
+
+    def prepare(self, _path: str, _config: SessionConfig, _folder: str) -> Optional[str]:
+        """Return None: a model file is mapped as it is, and the runtime optimises nothing first.
+
+        What XNNPACK packs could be kept in a file, but its Python interface has no option for it.
+        """
+        return None
 
     def open(self, path: str, config: SessionConfig) -> Session:
         """Load a model file."""

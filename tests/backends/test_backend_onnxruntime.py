@@ -176,3 +176,36 @@ def test_a_memory_bomb_is_a_clear_failure(tmp_path: Path) -> None:
     with pytest.raises(RuntimeFailure, match=r"(alloc|memory)") as caught:
         run_child("edge.device.worker:measure", request, limits=Limits(wall_s=60), what="bomb")
     assert str(caught.value).startswith("bomb: the inference failed: ")
+
+
+def test_a_file_that_is_no_model_is_not_prepared(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"not a model at all")
+    with pytest.raises(RuntimeFailure, match=r"^cannot load the model: \S"):
+        BACKEND.prepare(str(path), CONFIG, str(tmp_path))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_prepared_model_has_its_weights_beside_it(tmp_path: Path) -> None:
+    weights = np.random.default_rng(0).random((64, 64)).astype("float32")
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "weights"], ["y"])],
+        "graph",
+        [tensor("x", TensorProto.FLOAT, (1, 64))],
+        [tensor("y", TensorProto.FLOAT, (1, 64))],
+        [helper.make_tensor("weights", TensorProto.FLOAT, (64, 64), weights.ravel())],
+    )
+    path = tmp_path / "matmul.onnx"
+    opset = [helper.make_opsetid("", 13)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+    folder = tmp_path / "ready"
+    folder.mkdir()
+    assert BACKEND.prepare(str(path), CONFIG, str(folder)) == "model.onnx"
+    assert (folder / "model.weights").stat().st_size >= weights.nbytes
+    assert (folder / "model.onnx").stat().st_size < weights.nbytes
+    prepared = BACKEND.open(
+        str(folder / "model.onnx"), SessionConfig("onnxruntime", 1, prepared=True)
+    )
+    x = np.ones((1, 64), "float32")
+    expected = BACKEND.open(str(path), CONFIG).run({"x": x})[0]
+    assert np.array_equal(prepared.run({"x": x})[0], expected)

@@ -148,3 +148,20 @@ def test_tensors_have_numpy_dtypes(backend: Backend) -> None:
         session = digits(backend, precision)
         specs = (*session.inputs, *session.outputs)
         assert [np.dtype(s.dtype).name for s in specs] == [s.dtype for s in specs]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_its_prepared_form_gives_the_same(backend: Backend, precision: str, tmp_path: Path) -> None:
+    path = DIGITS / f"digits-cnn-{precision}.{backend.format}"
+    before = path.read_bytes()
+    name = backend.prepare(str(path), SessionConfig(backend.name, 1), str(tmp_path))
+    assert path.read_bytes() == before
+    if name is None:
+        assert list(tmp_path.iterdir()) == []
+        return
+    prepared = backend.open(str(tmp_path / name), SessionConfig(backend.name, 1, prepared=True))
+    original = digits(backend, precision)
+    assert (prepared.inputs, prepared.outputs) == (original.inputs, original.outputs)
+    for picture in images()[0][:20]:
+        feeds = {original.inputs[0].name: picture[None]}
+        assert np.array_equal(prepared.run(feeds)[0], original.run(feeds)[0])
