@@ -7,6 +7,7 @@ machine's own configuration.
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,8 @@ from typing import Any
 from edge.errors import BundleError, HostError, printable
 
 _CLIENT_TIMEOUT_S = 1800
+_VERSIONS = re.compile(r"^Available versions: (.+)$", re.MULTILINE)
+_NO_MATCH = re.compile(r"^ERROR: No matching distribution found for (\S+)", re.MULTILINE)
 _NETWORK_WORDS = (
     "NewConnectionError",
     "Connection to",
@@ -32,6 +35,15 @@ _NETWORK_WORDS = (
     "ECONNREFUSED",
     "EAI_AGAIN",
 )
+
+
+class NotInRegistry(BundleError):
+    """The registry has nothing that fits a requirement; `requirement` is the one, if it said so."""
+
+    def __init__(self, what: str, *, where: object, requirement: str | None) -> None:
+        """Keep the requirement, so that a caller can look for what there is instead."""
+        super().__init__(what, where=where)
+        self.requirement = requirement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +79,8 @@ def pip_resolve(requirements: Sequence[str], options: Sequence[str] = ()) -> lis
     Nothing is installed. `options` are pip's own, such as --platform and --python-version.
 
     Raises:
-        BundleError: nothing fits the requirements and the options.
+        NotInRegistry: nothing fits the requirements and the options.
+        BundleError: what is there contradicts itself.
         HostError: no network, no disk space.
     """
     with tempfile.TemporaryDirectory() as scratch:
@@ -77,6 +90,20 @@ def pip_resolve(requirements: Sequence[str], options: Sequence[str] = ()) -> lis
         _pip(["install", *fixed, *places, *options, *requirements], " ".join(requirements))
         entries: list[dict[str, Any]] = json.loads(report.read_text(encoding="utf-8"))["install"]
         return entries
+
+
+def pip_versions(name: str, options: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the versions of a package that have a wheel under the options, newest first.
+
+    Raises:
+        HostError: no network.
+    """
+    try:
+        output = _pip(["index", "versions", "--only-binary=:all:", *options, name], name)
+    except NotInRegistry:
+        return ()
+    told = _VERSIONS.search(output)
+    return () if told is None else tuple(version.strip() for version in told[1].split(","))
 
 
 def npm_pack(pin: PackagePin, folder: Path) -> Path:
@@ -115,7 +142,9 @@ def sha256_of(path: Path) -> str:
 
 def _pip(arguments: Sequence[str], what: str) -> str:
     # With at least one retry pip tells a registry that does not answer from one that has nothing.
-    options = ["--disable-pip-version-check", "--no-input", "--progress-bar=off", "--retries=2"]
+    options = ["--disable-pip-version-check", "--no-input", "--retries=2"]
+    # Its other commands show no progress, and know no such option.
+    options += ["--progress-bar=off"] if arguments[0] != "index" else []
     return _run([sys.executable, "-m", "pip", *arguments[:1], *options, *arguments[1:]], what)
 
 
@@ -154,7 +183,13 @@ def _client_error(complaint: str, what: str) -> Exception:
         hint = "check the network and the package index that pip is configured for"
         return HostError("the package registry does not answer", where=what, hint=hint)
     if "No matching distribution" in complaint or "E404" in complaint or "ETARGET" in complaint:
-        return BundleError("the registry has no such file for this platform", where=what)
+        told = _NO_MATCH.search(complaint)
+        requirement = None if told is None else told[1]
+        what_not = "the registry has no such file for this platform"
+        return NotInRegistry(what_not, where=what, requirement=requirement)
+    if "ResolutionImpossible" in complaint:
+        what_not = "no set of versions meets all of its requirements on this platform"
+        return BundleError(what_not, where=what, hint="take another version of the runtime")
     errors = [line for line in complaint.splitlines() if line.startswith(("ERROR", "npm error"))]
     last = errors[-1] if errors else (complaint.strip().splitlines() or ["no message"])[-1]
     return HostError(f"the package client failed: {printable(last)}", where=what)

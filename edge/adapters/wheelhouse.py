@@ -6,30 +6,30 @@ A cached wheel is used by its digest alone; a platform whose wheels were had onc
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from packaging.tags import Tag, compatible_tags, cpython_tags
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.tags import Tag
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
-from edge.adapters.elf import SystemNeeds, all_needs, version_key, wheel_needs
+from edge.adapters.elf import SystemNeeds, all_needs, version_key
 from edge.adapters.files import host_error, read_json, write_json
-from edge.adapters.registry import PackagePin, pip_download, pip_resolve, sha256_of
+from edge.adapters.numpy_abi import NumpyNeeds, numpy_misfit
+from edge.adapters.platform_tags import pip_options, platform_tags
+from edge.adapters.registry import NotInRegistry, PackagePin, pip_download, sha256_of
+from edge.adapters.resolution import provided_versions, resolve
 from edge.adapters.store import cache_folder
+from edge.adapters.wheel_audit import WheelAudit, audited
+from edge.adapters.wheel_search import known_to_run, missing_wheel
 from edge.errors import BundleError, ConfigError
-from edge.records.codec import from_dict, to_dict
+from edge.records.codec import from_dict
 from edge.records.platform import Platform
 from edge.records.target import TargetRuntime, WheelPin
 
-# The oldest glibc of a manylinux tag, and the names that tags had before PEP 600.
-_OLDEST_MINOR = {"x86_64": 5, "i686": 5}
-_OLDEST_MINOR_ELSEWHERE = 17
-# tflite-runtime fails with numpy 2 when an interpreter is made, and does not say so.
-_UNDECLARED = {"tflite-runtime": ("numpy<2",)}
-_OLD_NAMES = {5: "manylinux1", 12: "manylinux2010", 17: "manylinux2014"}
+_NUMPY = "numpy"
 
 
 def wheels_for(platform: Platform, runtime: TargetRuntime) -> tuple[tuple[WheelPin, Path], ...]:
@@ -48,47 +48,6 @@ def wheels_for(platform: Platform, runtime: TargetRuntime) -> tuple[tuple[WheelP
         _require_fitting(pin, platform, tags)
     _fetch([pin for pin in pins if not _is_cached(pin)], platform)
     return tuple((pin, _place(pin)) for pin in sorted(pins, key=lambda pin: pin.filename))
-
-
-def platform_tags(platform: Platform) -> list[Tag]:
-    """Return the tags of the wheels that run there, best first."""
-    version = python_version(platform)
-    names = platform_names(platform)
-    interpreter = "cp{}{}".format(*version)
-    return [
-        *cpython_tags(version, [interpreter], names),
-        *compatible_tags(version, interpreter, names),
-    ]
-
-
-def platform_names(platform: Platform) -> list[str]:
-    """Return the platform parts of those tags: pip has to be told each one."""
-    architecture = platform.architecture
-    major, _, minor = platform.glibc.partition(".")
-    if major != "2" or not minor.isdigit():
-        raise BundleError(f"no wheels are made for its C library: {platform.glibc or 'none'}")
-    names = []
-    for version in range(
-        int(minor), _OLDEST_MINOR.get(architecture, _OLDEST_MINOR_ELSEWHERE) - 1, -1
-    ):
-        names.append(f"manylinux_2_{version}_{architecture}")
-        if version in _OLD_NAMES:
-            names.append(f"{_OLD_NAMES[version]}_{architecture}")
-    return names
-
-
-def python_version(platform: Platform) -> tuple[int, int]:
-    """Return the platform's Python as numbers."""
-    major, _, minor = platform.python.partition(".")
-    return int(major), int(minor)
-
-
-def pip_options(platform: Platform) -> list[str]:
-    """Return pip's options for this platform in place of the one that it runs on."""
-    version = python_version(platform)
-    options = ["--python-version={}.{}".format(*version), "--implementation=cp"]
-    options += [f"--abi={abi}" for abi in ("cp{}{}".format(*version), "abi3", "none")]
-    return options + [f"--platform={name}" for name in platform_names(platform)]
 
 
 def _require_fitting(pin: WheelPin, platform: Platform, tags: frozenset[Tag]) -> None:
@@ -145,23 +104,47 @@ def _keep(downloaded: Path, pin: WheelPin) -> None:
 
 def _locked(platform: Platform, runtime: TargetRuntime) -> tuple[WheelPin, ...]:
     """Return the closure of a runtime that the target does not pin: remembered, or resolved now."""
-    requirements = [f"{runtime.distribution}=={runtime.version}", *platform.held]
-    requirements += _UNDECLARED.get(runtime.distribution, ())
-    options = pip_options(platform)
-    key = json.dumps([requirements, options])
+    asked = [f"{runtime.distribution}=={runtime.version}", *platform.held, *runtime.provided]
+    key = json.dumps([asked, pip_options(platform)])
     lock = cache_folder("locks") / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
     pins = _read_lock(lock)
     if pins is None:
-        pins = _resolve(requirements, platform)
+        pins = lock_wheels(platform, runtime)
         write_json(lock, [asdict(pin) for pin in pins])
     return pins
 
 
-def _resolve(requirements: Sequence[str], platform: Platform) -> tuple[WheelPin, ...]:
+def lock_wheels(platform: Platform, runtime: TargetRuntime) -> tuple[WheelPin, ...]:
+    """Resolve the closure of a runtime anew and download it; the runtime's own wheel comes first.
+
+    Runtimes do not say that they are compiled for numpy 1, so what is resolved is looked into: if
+    one is, the closure is resolved again with numpy below 2.
+
+    Raises:
+        BundleError: the registry has no such wheels for the platform, with what it has instead.
+        HostError: no network, no disk space.
+    """
+    try:
+        pins = _resolved(platform, runtime)
+        numpy = next((pin.version for pin in pins if pin.name == _NUMPY), None)
+        if numpy is not None and any(
+            audited(pin, _place(pin)).numpy.below_2
+            and numpy_misfit(NumpyNeeds(below_2=True), numpy)
+            for pin in pins
+        ):
+            pins = _resolved(platform, runtime, ["numpy<2"])
+    except NotInRegistry as error:
+        raise missing_wheel(error, platform, runtime) from error
+    return pins
+
+
+def _resolved(
+    platform: Platform, runtime: TargetRuntime, extra: Sequence[str] = ()
+) -> tuple[WheelPin, ...]:
     """Resolve requirements and download what they come to; where it was found is not kept."""
     found: dict[str, PackagePin] = {}
-    for entry in pip_resolve(requirements, pip_options(platform)):
-        name, version = entry["metadata"]["name"], entry["metadata"]["version"]
+    for entry in resolve(platform, runtime, extra):
+        name, version = canonicalize_name(entry["metadata"]["name"]), entry["metadata"]["version"]
         source = entry["download_info"]
         sha256 = source.get("archive_info", {}).get("hashes", {}).get("sha256")
         filename = unquote(urlsplit(source["url"]).path.rpartition("/")[2])
@@ -188,36 +171,56 @@ def _read_lock(path: Path) -> tuple[WheelPin, ...] | None:
         return None
 
 
-def audit_wheels(wheels: Sequence[tuple[WheelPin, Path]], platform: Platform) -> SystemNeeds:
+def audit_wheels(
+    wheels: Sequence[tuple[WheelPin, Path]],
+    platform: Platform,
+    runtime: TargetRuntime | None = None,
+) -> SystemNeeds:
     """Return what the wheels' compiled files need, once the platform is found to have it.
 
+    `runtime` is the one that they are for; what it has from the target's own distribution counts.
+
     Raises:
-        BundleError: it does not have it, whatever the wheels' names say.
+        BundleError: the platform does not have it, whatever the wheels' names say, or the wheels
+            do not fit each other.
     """
-    found = []
-    for pin, path in wheels:
-        needs = _audited(pin, path)
+    audits = [(pin, audited(pin, path)) for pin, path in wheels]
+    for pin, audit in audits:
+        is_runtime = runtime is not None and pin.name == canonicalize_name(runtime.distribution)
         for name, needed, there in (
-            ("GLIBC", needs.glibc, platform.glibc),
-            ("GLIBCXX", needs.libstdcxx, platform.libstdcxx),
+            ("GLIBC", audit.system.glibc, platform.glibc),
+            ("GLIBCXX", audit.system.libstdcxx, platform.libstdcxx),
         ):
             if needed and there and version_key(needed) > version_key(there):
                 what = f"{pin.filename} needs {name}_{needed}, and {platform.name} has {there}"
-                raise BundleError(what, hint="take an older version of it, or a newer system")
-        foreign = [name for name in needs.architectures if name != platform.architecture]
+                hint = known_to_run(pin, platform, is_runtime=is_runtime)
+                raise BundleError(what, hint=hint)
+        foreign = [name for name in audit.system.architectures if name != platform.architecture]
         if foreign:
             what = f"{pin.filename} holds code for {', '.join(foreign)}"
-            raise BundleError(what, where=platform.name)
-        found.append(needs)
-    return all_needs(found)
+            hint = f"take another version of it: this one is no wheel for {platform.architecture}"
+            raise BundleError(what, where=platform.name, hint=hint)
+    _require_one_numpy(audits, platform, {} if runtime is None else provided_versions(runtime))
+    return all_needs([audit.system for _, audit in audits])
 
 
-def _audited(pin: WheelPin, path: Path) -> SystemNeeds:
-    """Return what a wheel needs; reading 50 MB of compressed code once is enough."""
-    remembered = cache_folder("audits") / f"{pin.sha256}.json"
-    try:
-        return from_dict(SystemNeeds, read_json(remembered), remembered)
-    except ConfigError:
-        needs = wheel_needs(path)
-        write_json(remembered, to_dict(needs))
-        return needs
+def _require_one_numpy(
+    audits: Sequence[tuple[WheelPin, WheelAudit]], platform: Platform, provided: Mapping[str, str]
+) -> None:
+    """Refuse wheels whose compiled files are made for another numpy than the one that is there.
+
+    Raises:
+        BundleError: with the wheel and the numpy.
+    """
+    pinned = next((pin.version for pin, _ in audits if pin.name == _NUMPY), None)
+    version = pinned or provided.get(_NUMPY)
+    if version is None:
+        return
+    origin = "from its own archive" if pinned is None else "beside it"
+    for pin, audit in audits:
+        misfit = numpy_misfit(audit.numpy, version)
+        if misfit is not None:
+            what = f"{pin.filename} {misfit}, and numpy {version} comes {origin}"
+            below = "below 2 (numpy<2)" if audit.numpy.below_2 else f"{audit.numpy.oldest} or newer"
+            hint = f"pin a numpy {below}, or take another version of {pin.name}"
+            raise BundleError(what, where=platform.name, hint=hint)

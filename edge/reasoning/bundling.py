@@ -1,17 +1,30 @@
 """What may go into a bundle, and how its outputs are compared: pure decisions of packaging."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+from packaging.version import InvalidVersion, Version
 
 from edge.errors import BundleError, UsageError, printable
+from edge.reasoning.runtime_faults import fault_of
 from edge.records.model import Format, ModelInfo, Precision
 from edge.records.platform import Platform
 from edge.records.target import TargetRuntime
 from edge.records.tensor import TensorSpec
 from edge.units import format_bytes
 
-_FORMAT_NAMES: Mapping[Format, str] = {"onnx": "ONNX", "tflite": "TFLite"}
+AUTO: Final = "auto"
+# Our backend of each distribution that a target may name.
+_BACKENDS: Final[Mapping[str, str]] = {
+    "onnxruntime": "onnxruntime",
+    "tflite-runtime": "tflite",
+    "ai-edge-litert": "tflite",
+}
+_FORMAT_NAMES: Final[Mapping[Format, str]] = {"onnx": "ONNX", "tflite": "TFLite"}
+# Every release of the runtimes has three numbers.
+_NUMBERS: Final = 3
+
 # Resident memory of a bundle's child with a model of 25 kB on x86-64: onnxruntime 1.32.0 63 MB,
 # ai-edge-litert 2.3.0 49 MB, numpy 2.4.6 included in both.
 _RUNTIME_BYTES = {"onnxruntime": 63_000_000, "tflite": 49_000_000}
@@ -38,15 +51,22 @@ def choose_runtime(
     formats: Mapping[str, str],
     wanted: str | None,
     elsewhere: Sequence[str],
+    *,
+    version: str | None = None,
 ) -> TargetRuntime:
     """Return the platform's runtime for a model of that format, or the one of that name.
 
-    `formats` tells the format of each backend, `elsewhere` the targets that have a runtime for it.
+    `wanted` is auto (as None is), a backend or a distribution. Of several the first is taken that
+    the platform has in `version`, else the first. `formats` tells the format of each backend,
+    `elsewhere` the targets that have a runtime for the model's.
 
     Raises:
         BundleError: the platform has no runtime for it.
-        UsageError: it has, but none of the wanted name.
+        UsageError: there is no runtime of the wanted name, or it cannot run the model.
     """
+    asked = None if wanted == AUTO else wanted
+    if asked is not None:
+        _require_format(platform, model_format, formats, asked)
     format_name = _FORMAT_NAMES[model_format]
     fitting = [r for r in platform.runtimes if formats.get(r.backend) == model_format]
     if not fitting:
@@ -57,12 +77,70 @@ def choose_runtime(
         remedies += [f"take another target: {', '.join(elsewhere)}"] if elsewhere else []
         what = f"it has no runtime for {format_name} models"
         raise BundleError(what, where=platform.name, hint=", or ".join(remedies) or None)
-    named = [r for r in fitting if wanted in (None, r.distribution, r.backend)]
+    named = [r for r in fitting if asked in (None, r.distribution, r.backend)]
     if not named:
-        names = ", ".join(r.distribution for r in fitting)
-        what = f"--runtime {printable(wanted)}: no such runtime for {format_name} models"
-        raise UsageError(what, where=platform.name, hint=f"its runtimes: {names}")
-    return named[0]
+        names = " or ".join(f"--runtime {r.distribution}" for r in fitting)
+        what = f"--runtime {printable(asked)}: it has none"
+        raise UsageError(what, where=platform.name, hint=f"take {names}, or another target")
+    exact = [r for r in named if version is not None and _same(r.version, version)]
+    return (exact or named)[0]
+
+
+def _require_format(
+    platform: Platform, model_format: Format, formats: Mapping[str, str], asked: str
+) -> None:
+    """Refuse a runtime that does not exist, and one that runs the other format.
+
+    Raises:
+        UsageError: with what to do.
+    """
+    backends = {**{r.distribution: r.backend for r in platform.runtimes}, **_BACKENDS}
+    backend = asked if asked in formats else backends.get(asked)
+    if backend is None:
+        names = ", ".join(dict.fromkeys([AUTO, *formats, *_BACKENDS]))
+        what = f"--runtime {printable(asked)}: no such runtime"
+        raise UsageError(what, where=platform.name, hint=f"runtimes: {names}")
+    runs = next((f for f in _FORMAT_NAMES if f == formats.get(backend)), None)
+    if runs != model_format and runs is not None:
+        own, other = _FORMAT_NAMES[model_format], _FORMAT_NAMES[runs]
+        what = f"--runtime {asked} runs {other} models only; this one is {own}"
+        fitting = [
+            r.distribution for r in platform.runtimes if formats.get(r.backend) == model_format
+        ]
+        remedies = [f"take --runtime {name}" for name in fitting[:1]]
+        remedies.append(f"convert the model to {other}")
+        raise UsageError(what, where=platform.name, hint=", or ".join(remedies))
+
+
+def runtime_at(runtime: TargetRuntime, version: str) -> TargetRuntime:
+    """Return the runtime in another version, whose wheels are not pinned but have to be resolved.
+
+    Raises:
+        UsageError: it is no version.
+    """
+    try:
+        parsed = Version(version)
+    except InvalidVersion:
+        what = f"--runtime-version {printable(version)}: not a version"
+        raise UsageError(what, hint=f"it is like {runtime.version}") from None
+    if _same(runtime.version, version):
+        return runtime
+    missing = _NUMBERS - len(parsed.release)
+    exact = str(parsed) if missing <= 0 else f"{parsed}{'.0' * missing}"
+    return replace(runtime, version=exact, wheels=(), note=None)
+
+
+def require_sound_runtime(platform: Platform, runtime: TargetRuntime) -> None:
+    """Refuse a release that is known to fail on the platform's processor.
+
+    Raises:
+        BundleError: with what happens, where it is reported, and a release that is sound.
+    """
+    fault = fault_of(runtime, platform.architecture, platform.cpu_features)
+    if fault is not None:
+        what = f"{runtime.distribution} {runtime.version} {fault.what}"
+        hint = f"take --runtime-version {fault.sound} or newer ({fault.source})"
+        raise BundleError(what, where=platform.name, hint=hint)
 
 
 def require_processor(platform: Platform) -> None:
@@ -114,3 +192,10 @@ def comparison(
 def _is_class_scores(spec: TensorSpec) -> bool:
     shape = spec.shape or ()
     return len(shape) == 2 and isinstance(shape[-1], int) and shape[-1] > 1
+
+
+def _same(left: str, right: str) -> bool:
+    try:
+        return Version(left) == Version(right)
+    except InvalidVersion:
+        return False

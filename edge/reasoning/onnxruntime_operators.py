@@ -91,6 +91,15 @@ _LATE: Final[dict[tuple[str, str], Version | None]] = {
 }
 
 
+# The newest release that was read.
+NEWEST: Final[Version] = max(_CEILINGS)
+
+
+def releases() -> tuple[Version, ...]:
+    """Return the releases at which what is accepted changes, oldest first."""
+    return tuple(sorted({*_CEILINGS, *_OWN, *(v for v in _LATE.values() if v is not None)}))
+
+
 def ceiling(version: Version) -> Ceiling | None:
     """Return what a release accepts; None for one older than edgekit knows."""
     known = [v for v in _CEILINGS if v <= version]

@@ -1,9 +1,11 @@
 """Whether the runtimes of a target can run a model's operators: pure tables, no runtime."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
-from edge.reasoning.onnxruntime_operators import OLDEST_OPSET, ceiling, has_kernel
+from edge.reasoning import onnxruntime_operators, tflite_operators
+from edge.reasoning.onnxruntime_operators import NEWEST, OLDEST_OPSET, ceiling, has_kernel
 from edge.reasoning.tflite_operators import custom_operators, operator_versions
 from edge.records.model import ModelInfo, RuntimeSupport
 from edge.records.target import Target, TargetRuntime
@@ -33,6 +35,56 @@ def support_by(info: ModelInfo, target: str, runtime: TargetRuntime) -> RuntimeS
     )
 
 
+def support_remedy(
+    info: ModelInfo, runtime: TargetRuntime, targets: Sequence[Target]
+) -> str | None:
+    """Return what to do about a runtime that cannot run a model; None: edgekit knows nothing.
+
+    Names the oldest release that is known to run it, and those of the targets whose runtimes do.
+    """
+    remedies = []
+    oldest = _oldest_that_runs(info, runtime)
+    if oldest is not None:
+        number = ".".join(map(str, oldest.version))
+        remedies.append(f"{oldest.distribution} {number} is the first that is known to run it")
+    having = [
+        target.name
+        for target in targets
+        if target.kind != "cloud-gpu" and any(not tuple(_reasons(info, r)) for r in target.runtimes)
+    ]
+    if having:
+        remedies.append(f"targets whose runtime does: {', '.join(having)}")
+    return "; ".join(remedies) or None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Release:
+    distribution: str
+    version: tuple[int, int]
+
+
+def _oldest_that_runs(info: ModelInfo, runtime: TargetRuntime) -> _Release | None:
+    if info.format == "onnx":
+        known = [
+            _Release(distribution="onnxruntime", version=version)
+            for version in onnxruntime_operators.releases()
+        ]
+    else:
+        known = [
+            _Release(distribution=name, version=version)
+            for name, version in tflite_operators.releases()
+        ]
+    backend = next(name for name, runs in _FORMATS.items() if runs == info.format)
+    for release in known:
+        version = ".".join(map(str, (*release.version, 0)))
+        other = replace(
+            runtime, backend=backend, distribution=release.distribution, version=version, wheels=()
+        )
+        if not tuple(_reasons(info, other)):
+            return release
+    return None
+
+
 def _reasons(info: ModelInfo, runtime: TargetRuntime) -> Iterator[str]:
     runs = _FORMATS.get(runtime.backend)
     if runs is None:
@@ -56,13 +108,17 @@ def _onnx_reasons(info: ModelInfo, runtime: TargetRuntime) -> Iterator[str]:
     if most is None:
         yield f"edgekit knows no {runtime.distribution} as old as {runtime.version}"
         return
+    # A release accepts all that older ones do; what it accepts beyond those is not known.
+    least = (
+        f", at least, and edgekit knows no more of {runtime.version}" if version > NEWEST else ""
+    )
     if info.ir_version > most.ir:
-        yield f"IR version {info.ir_version} is newer than it reads ({most.ir})"
+        yield f"IR version {info.ir_version} is newer than it reads ({most.ir}{least})"
     for opset in info.opsets:
         highest = {"": most.opset, "ai.onnx.ml": most.ml_opset}.get(opset.domain)
         if highest is not None and opset.version > highest:
             name = "opset" if opset.domain == "" else f"{opset.domain} opset"
-            yield f"{name} {opset.version} is newer than it has ({highest})"
+            yield f"{name} {opset.version} is newer than it has ({highest}{least})"
         if opset.domain == "" and opset.version < OLDEST_OPSET:
             yield f"opset {opset.version} is older than it supports ({OLDEST_OPSET})"
     if info.custom_operators:
@@ -76,7 +132,8 @@ def _onnx_reasons(info: ModelInfo, runtime: TargetRuntime) -> Iterator[str]:
         }
     )
     if lacking:
-        yield f"operators that it has no kernel for: {_listed(lacking)}"
+        known = f"edgekit knows no kernel in {runtime.version} for" if least else ""
+        yield f"{known or 'operators that it has no kernel for'}: {_listed(lacking)}"
 
 
 def _tflite_reasons(info: ModelInfo, runtime: TargetRuntime) -> Iterator[str]:

@@ -95,6 +95,11 @@ _CUSTOM: Final[dict[str, frozenset[str]]] = {
 }  # fmt: skip
 
 
+def releases() -> tuple[tuple[str, tuple[int, int]], ...]:
+    """Return the releases that were read, oldest first."""
+    return tuple(_RAISED)
+
+
 def custom_operators(distribution: str) -> frozenset[str]:
     """Return the custom operators that the runtime brings along."""
     return _CUSTOM.get(distribution, frozenset())

@@ -10,6 +10,7 @@ _DATE = re.compile(r"\d{4}-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?")
 _NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 _MAJOR_MINOR = re.compile(r"\d+\.\d+")
 _SYMBOL_VERSION = re.compile(r"\d+\.\d+\.\d+")
+_EXACT = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*==[0-9][A-Za-z0-9.]*")
 _WHEEL_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.!+-]*\.whl")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -150,7 +151,8 @@ class TargetRuntime:
 
     `backend` is ours (a file in edge/backends/), `distribution` and `version` are theirs.
     `wheels` is the whole closure; where it is empty the closure is resolved when packaging.
-    `apt_packages` are what the target must get from its own distribution beforehand.
+    `apt_packages` are what the target must get from its own distribution beforehand, and
+    `provided` what of a registry's packages stands in them ("numpy==1.24.2"): no wheel is needed.
     """
 
     backend: str
@@ -158,7 +160,14 @@ class TargetRuntime:
     version: str
     wheels: tuple[WheelPin, ...] = ()
     apt_packages: tuple[str, ...] = ()
+    provided: tuple[str, ...] = ()
     note: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a provided package without its exact version."""
+        for requirement in self.provided:
+            if not _EXACT.fullmatch(requirement):
+                raise ValueError(f"provided must be like numpy==1.24.2, got {requirement}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import shutil
 import sys
 import zipfile
 from pathlib import Path
@@ -9,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from edge.adapters import registry
-from edge.adapters.registry import PackagePin, npm_pack, pip_download, pip_resolve, sha256_of
+from edge.adapters.registry import (
+    NotInRegistry,
+    PackagePin,
+    npm_pack,
+    pip_download,
+    pip_resolve,
+    pip_versions,
+    sha256_of,
+)
 from edge.errors import BundleError, HostError
 
 
@@ -63,6 +72,22 @@ def test_resolving(shelf: Path) -> None:
     (entry,) = pip_resolve(["tiny"])
     assert entry["metadata"]["name"] == "tiny"
     assert entry["metadata"]["version"] == "1.0"
+
+
+def test_which_versions_there_are(shelf: Path) -> None:
+    wheel = shelf / "tiny-1.0-py3-none-any.whl"
+    shutil.copy(wheel, shelf / "tiny-1.10-py3-none-any.whl")
+    shutil.copy(wheel, shelf / "tiny-1.9-cp38-cp38-manylinux2014_aarch64.whl")
+    assert pip_versions("tiny") == ("1.10", "1.0")
+    board = ["--python-version=3.8", "--platform=manylinux2014_aarch64"]
+    assert pip_versions("tiny", board) == ("1.10", "1.9", "1.0")
+    assert pip_versions("unheard-of") == ()
+
+
+def test_what_is_not_there_is_named(shelf: Path) -> None:
+    with pytest.raises(NotInRegistry) as caught:
+        pip_resolve(["tiny", "unheard-of>=2"])
+    assert caught.value.requirement == "unheard-of>=2"
 
 
 def test_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 from small_bundle import tiny_wheel
 
-from edge.adapters import wheelhouse
-from edge.adapters.elf import SystemNeeds, elf_needs, wheel_needs
+from edge.adapters import resolution, wheelhouse
+from edge.adapters.elf import SystemNeeds, elf_needs
+from edge.adapters.platform_tags import pip_options, platform_names
 from edge.adapters.registry import PackagePin
 from edge.adapters.targets import load_target
-from edge.adapters.wheelhouse import audit_wheels, pip_options, platform_names, wheels_for
+from edge.adapters.wheel_audit import wheel_audit
+from edge.adapters.wheelhouse import audit_wheels, wheels_for
 from edge.errors import BundleError, HostError
 from edge.records.platform import Platform, platform_of
 from edge.records.target import TargetRuntime, WheelPin
@@ -56,7 +58,7 @@ class Registry:
     ) -> list[dict[str, object]]:
         if self.content is None:
             raise HostError("the package registry does not answer")
-        assert list(requirements) == ["onnxruntime==1.0", "numpy==1.26.4"]
+        assert list(requirements) == ["tiny==1.0", "numpy==1.26.4"]
         self.resolutions += 1
         info = {"hashes": {"sha256": hashlib.sha256(self.content).hexdigest()}}
         url = "https://registry.invalid/a%20b/tiny-1.0-py3-none-any.whl#fragment"
@@ -68,7 +70,7 @@ class Registry:
 def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
     serving = Registry(TINY)
     monkeypatch.setattr(wheelhouse, "pip_download", serving.download)
-    monkeypatch.setattr(wheelhouse, "pip_resolve", serving.resolve)
+    monkeypatch.setattr(resolution, "pip_resolve", serving.resolve)
     return serving
 
 
@@ -169,7 +171,7 @@ def test_another_file_than_the_pinned_one_is_not_kept(registry: Registry, own_ca
 
 def test_what_is_not_pinned_is_resolved_once(registry: Registry, own_cache: Path) -> None:
     platform = replace(PI, held=("numpy==1.26.4",))
-    runtime = replace(RUNTIME, wheels=())
+    runtime = replace(RUNTIME, distribution="tiny", wheels=())
     wheels = wheels_for(platform, runtime)
     assert [pin for pin, _ in wheels] == [PIN]
     registry.content = None
@@ -221,10 +223,10 @@ def test_a_cut_elf_file_is_a_damaged_wheel(tmp_path: Path) -> None:
         path = tmp_path / "tiny.whl"
         path.write_bytes(tiny_wheel({"tiny/x.so": data[:length]}))
         with pytest.raises(BundleError, match=r"^tiny\.whl: a damaged wheel: "):
-            wheel_needs(path)
+            wheel_audit(path)
     (tmp_path / "tiny.whl").write_bytes(b"no wheel")
     with pytest.raises(BundleError, match="a damaged wheel: File is not a zip file"):
-        wheel_needs(tmp_path / "tiny.whl")
+        wheel_audit(tmp_path / "tiny.whl")
 
 
 def small_elf(machine: int, names: Sequence[str]) -> bytes:

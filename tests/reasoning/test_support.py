@@ -11,7 +11,7 @@ from made_tflite import Graph, Operator, tflite_bytes
 from onnx import TensorProto, helper
 
 from edge.reasoning.onnxruntime_operators import ceiling, has_kernel
-from edge.reasoning.support import runtime_support
+from edge.reasoning.support import runtime_support, support_remedy
 from edge.reasoning.tflite_operators import custom_operators, operator_versions
 from edge.records.model import ModelInfo, OpsetVersion
 from edge.records.target import Target, TargetRuntime
@@ -44,6 +44,13 @@ ONNX_CASES: dict[str, tuple[dict[str, Any], str, tuple[str, ...]]] = {
     "a release in between": (_opset(18), "1.15.2", ()),
     "a later patch": (_opset(21), "1.19.7", ()),
     "newer than the table": (_opset(28), "1.40.0", ()),
+    "beyond what is known": (
+        _opset(29) | {"ir_version": 15}, "1.40.0",
+        (
+            "IR version 15 is newer than it reads (14, at least, and edgekit knows no more of 1.40.0)",
+            "opset 29 is newer than it has (28, at least, and edgekit knows no more of 1.40.0)",
+        ),
+    ),
     "older than the table": ({}, "1.9.0", ("edgekit knows no onnxruntime as old as 1.9.0",)),
     "opset too old": (_opset(6), "1.32.0", ("opset 6 is older than it supports (7)",)),
     "classical too new": (
@@ -73,6 +80,47 @@ def test_operators_of_the_runtime_by_release() -> None:
     lacking = ("operators that it has no kernel for: MatMulNBits",)
     assert _reasons(model, _onnx("1.15.1")) == lacking
     assert _reasons(model, _onnx("1.16.0")) == ()
+
+
+def test_an_operator_that_no_known_release_has() -> None:
+    own = operator(op_type="FromTheFuture", domain="com.microsoft")
+    model = dataclasses.replace(info(operators=1), operators=(own,))
+    assert _reasons(model, _onnx("1.40.0")) == (
+        "edgekit knows no kernel in 1.40.0 for: FromTheFuture",
+    )
+
+
+REMEDIES: dict[str, tuple[ModelInfo, str, str, str | None]] = {
+    "a newer ONNX Runtime": (
+        info(**_opset(24)), "onnxruntime", "1.19.2",
+        "onnxruntime 1.24 is the first that is known to run it; targets whose runtime does: new",
+    ),
+    "the first that was read": (
+        info(**_opset(15), ir_version=8), "onnxruntime", "1.9.0",
+        "onnxruntime 1.10 is the first that is known to run it; targets whose runtime does: new",
+    ),
+    "nothing known": (
+        info(custom_operators=("org.example.Mine",)), "onnxruntime", "1.32.0", None
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REMEDIES)
+def test_what_to_do_about_it(name: str) -> None:
+    model, distribution, version, remedy = REMEDIES[name]
+    machine = _onnx(version, distribution)
+    assert _reasons(model, machine)
+    new = dataclasses.replace(_onnx("1.32.0"), name="new")
+    assert support_remedy(model, machine.runtimes[0], [machine, new]) == remedy
+
+
+def test_what_to_do_about_a_tflite_operator() -> None:
+    model = _tflite(("FULLY_CONNECTED", 12))
+    machine = _target("tflite", "tflite-runtime", "2.14.0")
+    assert _reasons(model, machine)
+    assert support_remedy(model, machine.runtimes[0], [machine]) == (
+        "ai-edge-litert 1.0 is the first that is known to run it"
+    )
 
 
 def test_an_operator_for_gpus_only() -> None:

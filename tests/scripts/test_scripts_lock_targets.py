@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from edge.adapters.data import data_folder
+from edge.adapters.resolution import closure, marker_environment, provided_versions
 from edge.adapters.targets import load_target, load_targets
 from edge.errors import ConfigError
+from edge.records.platform import platform_of
 from edge.records.target import WheelPin
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "lock_targets.py"
@@ -35,9 +37,9 @@ def entry(name: str, version: str, *requirements: str) -> dict[str, Any]:
     return {"metadata": {"name": name, "version": version, "requires_dist": list(requirements)}}
 
 
-def closed(name: str, *entries: dict[str, Any], given: frozenset[str] = frozenset()) -> Any:
-    environment = LOCK.marker_environment(load_target(name))
-    reached, missing = LOCK.closure(entries, "Runtime", environment, given)
+def closed(name: str, *entries: dict[str, Any], given: dict[str, str] | None = None) -> Any:
+    environment = marker_environment(platform_of(load_target(name)))
+    reached, missing = closure(entries, "Runtime", environment, given or {})
     return [e["metadata"]["name"] for e in reached], missing
 
 
@@ -69,9 +71,11 @@ def test_a_wrong_version_does_not_close_it() -> None:
 def test_what_apt_provides_is_given() -> None:
     runtime = entry("runtime", "1", "numpy>=1.23.2")
     target = load_target("rpi4-32bit")
-    given = LOCK.provided_by_apt(target.runtimes[0])
-    assert given == {"numpy"}
+    given = provided_versions(target.runtimes[0])
+    assert given == {"numpy": "1.24.2"}
     assert closed("rpi4-32bit", runtime, given=given) == (["runtime"], [])
+    newer = entry("runtime", "1", "numpy>=1.25")
+    assert closed("rpi4-32bit", newer, given=given) == (["runtime"], ["numpy>=1.25"])
 
 
 def test_only_what_stands_between_the_markers_changes() -> None:
@@ -104,12 +108,12 @@ def test_the_pins_that_are_committed_are_what_the_script_writes(target: Any) -> 
 
 
 @pytest.mark.network
-def test_a_target_is_locked_again_to_the_same_pins(tmp_path: Path) -> None:
+def test_a_target_is_locked_again_to_the_same_pins() -> None:
     # What exists for Python 3.8 and for armv7l has come to its end, so these pins do not move.
     for name in ("rpi4-32bit", "jetson-nano"):
         target = load_target(name)
         (tflite,) = (r for r in target.runtimes if r.backend == "tflite")
-        pins = LOCK.pin_wheels(target, tflite, tmp_path)
+        pins = LOCK.pin_wheels(target, tflite)
         assert tuple(pins) == tflite.wheels
 
 
@@ -123,5 +127,5 @@ def test_lock_target_restores_lost_pins(tmp_path: Path) -> None:
         LOCK.replace_wheels(copy.read_text(encoding="utf-8"), "tflite-runtime", []),
         encoding="utf-8",
     )
-    LOCK.lock_target(target, copy, tmp_path)
+    LOCK.lock_target(target, copy)
     assert copy.read_text(encoding="utf-8") == original.read_text(encoding="utf-8")
