@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import io
+import lzma
 import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from edge.adapters.bundle import Content, WrittenBundle, write_bundle
+from edge.adapters.signing import Signer
 from edge.adapters.slice import licence_text, main_file, slice_files
 from edge.device.entry import HEAD_BYTES, MARK, SHEBANG
 from edge.device.fit import this_machine
@@ -27,7 +29,7 @@ from edge.records.tensor import TensorSpec
 
 MODELS = Path(__file__).parent.parent / "models" / "digits-cnn"
 ONNX = MODELS / "digits-cnn-fp32.onnx"
-WHEEL = "wheels/tiny-1.0-py3-none-any.whl"
+WHEEL = "wheels/tiny-1.0-py3-none-any.whl.xz"
 
 
 def tiny_wheel(
@@ -55,6 +57,20 @@ def tiny_wheel(
     return archive.getvalue()
 
 
+def stored(wheel: bytes) -> bytes:
+    """Return a wheel's zip archive with nothing in it compressed."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(wheel)) as old, zipfile.ZipFile(archive, "w") as new:
+        for info in old.infolist():
+            new.writestr(zipfile.ZipInfo(info.filename), old.read(info))
+    return archive.getvalue()
+
+
+def packed(wheel: bytes) -> bytes:
+    """Return a wheel as a bundle holds it, nothing left out."""
+    return lzma.compress(stored(wheel), check=lzma.CHECK_NONE)
+
+
 def _recorded(data: bytes) -> str:
     digest = hashlib.sha256(data).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
@@ -78,28 +94,31 @@ def write_small(
     members: Mapping[str, Content] | None = None,
     wheel: bytes | None = None,
     wrong_samples: bool = False,
+    signer: Signer | None = None,
     **changes: Any,
 ) -> WrittenBundle:
     """Write a bundle for this machine; `changes` are fields of the manifest."""
     samples = samples_file(path.parent, wrong=wrong_samples)
+    plain = tiny_wheel() if wheel is None else wheel
     content: dict[str, Content] = {
         "LICENSE": licence_text(),
         "__main__.py": main_file(),
         "samples.npz": samples,
         "model/digits.onnx": ONNX,
-        WHEEL: tiny_wheel() if wheel is None else wheel,
+        WHEEL: packed(plain),
         **slice_files(),
         **(members or {}),
     }
 
     def manifest(files: tuple[BundleFile, ...]) -> Manifest:
-        return replace(small_manifest(files), **changes)
+        return replace(small_manifest(files, plain), **changes)
 
-    return write_bundle(path, content, manifest, lambda _fraction: None)
+    return write_bundle(path, content, manifest, lambda _fraction: None, signer)
 
 
-def small_manifest(files: tuple[BundleFile, ...]) -> Manifest:
-    """Return the manifest of a bundle for this machine."""
+def small_manifest(files: tuple[BundleFile, ...], wheel: bytes | None = None) -> Manifest:
+    """Return the manifest of a bundle for this machine with that wheel in it."""
+    plain = tiny_wheel() if wheel is None else wheel
     machine = this_machine()
     digests = {file.path: file.sha256 for file in files}
     sizes = {file.path: file.size_bytes for file in files}
@@ -135,10 +154,10 @@ def small_manifest(files: tuple[BundleFile, ...]) -> Manifest:
             BundleWheel(
                 name="tiny",
                 version="1.0",
-                filename=WHEEL.rpartition("/")[2],
-                sha256=digests[WHEEL],
+                filename="tiny-1.0-py3-none-any.whl",
+                sha256=hashlib.sha256(plain).hexdigest(),
                 path=WHEEL,
-                unpacked_bytes=sizes[WHEEL],
+                unpacked_bytes=len(stored(plain)),
                 left_out_files=0,
                 left_out_bytes=0,
             ),
@@ -161,5 +180,5 @@ def sealed(below: bytes) -> bytes:
 
 
 def below_head(data: bytes) -> bytes:
-    """Return a bundle's bytes below its first two lines."""
+    """Return a bundle's bytes below its first two lines: the signature and the archive."""
     return data[HEAD_BYTES:]

@@ -1,16 +1,19 @@
 """The limited child's side: set the limits, run the task, answer. Device slice: Python 3.8."""
 
 import ctypes
+import gc
 import importlib
 import json
 import os
 import resource
 import signal
 import sys
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Sequence
 
 from edge.errors import EdgekitError
 
+# numpy only makes inputs; a pool of threads with a buffer each is not for that.
+ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
 _PR_SET_PDEATHSIG = 1
 _SIGNAL_EXIT = 128
 
@@ -39,13 +42,41 @@ def tell_progress(fraction: float) -> None:
 def main() -> None:
     """Run the task that the parent named on the command line, on the request on stdin."""
     setup = json.loads(sys.argv[1])
-    answers = _Answers(setup["answer_fd"])
     os.set_inheritable(setup["answer_fd"], False)  # noqa: FBT003 - it takes no keyword
     _die_with(setup["parent"])
     request = json.loads(sys.stdin.buffer.read())
     _close_stdin()
+    _serve(setup, request)
+
+
+def serve(parent: int, requests: int, answers: int, modules: Sequence[str]) -> None:
+    """Run the task that a parent sends to its fork, this process, and end it.
+
+    Until it comes, `modules` are imported; one that fails will fail again in the task, which tells.
+    """
+    _die_with(parent)
+    os.environ.update(ENVIRONMENT)
+    # What is imported stays; looking for garbage in it takes a twentieth of the time.
+    gc.disable()
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except ImportError:
+            break
+    gc.freeze()
+    gc.enable()
+    with os.fdopen(requests, "rb") as pipe:
+        sent = pipe.read()
+    if not sent:
+        os._exit(0)
+    setup, request = json.loads(sent)
+    _serve({**setup, "answer_fd": answers}, request)
+
+
+def _serve(setup: Dict[str, Any], request: Any) -> None:
+    answers = _Answers(setup["answer_fd"])
     _limit(setup)
-    _answers.append(answers)
+    _answers[:] = [answers]
     module, _, function = setup["task"].partition(":")
     try:
         task: Callable[[Any], Any] = getattr(importlib.import_module(module), function)

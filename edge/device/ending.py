@@ -21,6 +21,11 @@ def _terminate(_signal: int, _frame: Optional[FrameType]) -> None:
     raise _Terminated
 
 
+def know_python() -> None:
+    """Find out where Python is: without PATH it may not know, and a child needs the same one."""
+    sys.executable = sys.executable or os.path.realpath("/proc/self/exe")
+
+
 def exit_code(command: Callable[[], int], *, debug: bool) -> int:
     """Run a command and return its exit code; an error is told in one or two lines on stderr."""
     signal.signal(signal.SIGTERM, _terminate)

@@ -14,6 +14,8 @@ Shapes = Mapping[str, Sequence[int]]
 
 # The first day that a zip can name: the same arrays give the same bytes.
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
+_SEED = "seed"
+_SEEDED = "seeded."
 
 
 def concrete_inputs(specs: Sequence[TensorSpec], shapes: Shapes) -> Tuple[TensorSpec, ...]:
@@ -106,6 +108,38 @@ def seeded_samples(specs: Sequence[TensorSpec], count: int, seed: int) -> Dict[s
     return samples
 
 
+def seeded_arrays(specs: Sequence[TensorSpec], count: int, seed: int) -> Dict[str, Array]:
+    """Return what stands for `seeded_samples` in a file: they are made again when it is read.
+
+    `seed` holds the seed and the number of samples, `seeded.NAME` has the type and the shape of an
+    input, and no samples. Random numbers cannot be compressed, and pictures of them are large.
+    """
+    arrays: Dict[str, Array] = {_SEED: np.array([seed, count], np.int64)}
+    for spec in specs:
+        shape = tuple(int(size or 0) for size in spec.shape or ())
+        arrays[_SEEDED + spec.name] = np.empty((0, *shape), spec.dtype)
+    return arrays
+
+
+def _with_seeded(arrays: Dict[str, Array]) -> Dict[str, Array]:
+    """Return the arrays of a file with `input.NAME` in place of what stands for it.
+
+    Raises:
+        ValueError: it is not as `seeded_arrays` makes it.
+    """
+    stands = {name: array for name, array in arrays.items() if name.startswith(_SEEDED)}
+    if not stands:
+        return arrays
+    seed, count = (int(value) for value in arrays.get(_SEED, np.empty(0)).ravel())
+    specs = [
+        TensorSpec(name[len(_SEEDED) :], array.dtype.name, tuple(array.shape[1:]))
+        for name, array in stands.items()
+    ]
+    inputs = {"input." + name: a for name, a in seeded_samples(specs, count, seed).items()}
+    others = {name: a for name, a in arrays.items() if name not in stands and name != _SEED}
+    return {**inputs, **others}
+
+
 def read_samples(path: str, specs: Sequence[TensorSpec], shapes: Shapes) -> Dict[str, Array]:
     """Read a user's inputs: for each input of the model an array of samples.
 
@@ -171,7 +205,7 @@ def specs_of(specs: Sequence[TensorSpec], samples: Mapping[str, Array]) -> Tuple
 
 
 def read_arrays(path: str) -> Dict[str, Array]:
-    """Read the arrays of an .npz; nothing in it is ever unpickled.
+    """Read the arrays of an .npz; nothing in it is ever unpickled, seeded inputs are made.
 
     Raises:
         UsageError: there is no such file, or it is no .npz of plain arrays.
@@ -180,14 +214,15 @@ def read_arrays(path: str) -> Dict[str, Array]:
         with open(path, "rb") as file:
             archive = np.load(file, allow_pickle=False)
             arrays = {name: archive[name] for name in getattr(archive, "files", ())}
+        if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+            raise UsageError("not an .npz file of plain arrays", where=path)
+        arrays = _with_seeded(arrays)
     except OSError as error:
         raise UsageError((error.strerror or "not an .npz file").lower(), where=path) from error
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise UsageError("not an .npz file of plain arrays", where=path) from error
     if isinstance(archive, np.ndarray):
         raise UsageError("not an .npz file but a single array", where=path)
-    if not all(isinstance(array, np.ndarray) for array in arrays.values()):
-        raise UsageError("not an .npz file of plain arrays", where=path)
     return arrays
 
 

@@ -2,31 +2,31 @@
 
 The parent's side. The child has its own session, no stdin, limits on address space, CPU time,
 file size and core dumps, dies with its parent, and answers with JSON lines on a pipe of its own;
-exit status 0 without an answer is a failure. Part of the device slice: Python 3.8.
+exit status 0 without an answer is a failure. It is a new interpreter, or, in a bundle, a fork.
+Part of the device slice: Python 3.8.
 """
 
-import json
 import os
+import select
 import signal
-import site
-import subprocess
 import sys
 import threading
 from dataclasses import asdict, dataclass
-from typing import IO, Any, Callable, Dict, Mapping, Optional, Sequence
+from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple, Union
 
+from edge.device.executed import FAREWELL_S, Executed, Program, not_started, python_command
 from edge.device.exits import child_error, program_error, told_error
-from edge.errors import HostError, RuntimeFailure
+from edge.device.forked import Forked, forked_child
+from edge.device.streams import Answers, Output
+from edge.errors import RuntimeFailure
 
 Progress = Callable[[float], None]
 
-_LONGEST_ANSWER_BYTES = 256 << 20
+_LONGEST_PRINT_BYTES = 256 << 20
 _LAST_WORDS_BYTES = 16 << 10
 _LEAST_MEMORY_BYTES = 1536 << 20
 # A thread's stack and its part of the C library's heap are reserved, though hardly any is used.
 _THREAD_BYTES = (8 + 128) << 20
-# An answer is the last thing that a child gives; it ends at once.
-_FAREWELL_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,48 @@ class Limits:
     cpu_s: int = 1200
     memory_bytes: Optional[int] = _LEAST_MEMORY_BYTES
     file_bytes: int = 4 << 30
+
+
+# How often and how long to look whether a thread that has ended is gone, in all a second.
+_MOST_LOOKS, _LOOK_S = 500, 0.002
+
+_Child = Union[Executed, Forked]
+
+# The threads that this process had when it was told to fork; an emulator has some of its own.
+_forking: List[int] = []
+_left: List[Tuple[Forked, Output]] = []
+
+
+def fork_children() -> None:
+    """Let every child from now on be a fork of this process, while it is fit for that.
+
+    It is as long as it has no threads and has not imported numpy, which starts some.
+    """
+    _forking[:] = [_threads()]
+
+
+def _may_fork() -> bool:
+    while _left:
+        # Killed already, and gone soon; then there are no threads again.
+        child, output = _left.pop()
+        child.wait()
+        output.bytes()
+    if not _forking or threading.active_count() > 1 or "numpy" in sys.modules:
+        return False
+    # A thread that was joined may still be on its way out of the kernel; qemu's user mode dies of
+    # a fork in that moment, and Python 3.12 warns.
+    for _ in range(_MOST_LOOKS):
+        if _threads() <= _forking[0]:
+            break
+        select.select((), (), (), _LOOK_S)
+    return True
+
+
+def _threads() -> int:
+    try:
+        return len(os.listdir("/proc/self/task"))
+    except OSError:
+        return 1
 
 
 def memory_limit(model_bytes: int, threads: int = 1) -> int:
@@ -53,43 +95,60 @@ def run_child(
     what: str,
     progress: Optional[Progress] = None,
     paths: Sequence[str] = (),
+    leave: bool = False,
 ) -> Any:
     """Run `task` ("module:function" of this package) on `request` in a limited child.
 
     `request` and the answer are JSON. `what` names the work in error messages. `paths` go before
-    the child's own import path (a bundle's unpacked wheels).
+    the child's own import path (a bundle's unpacked wheels). With `leave`, a fork that gave its
+    answer is killed but not waited for: its memory goes while the answer is put to use, and its
+    processor time counts as ours only later.
 
     Raises:
         EdgekitError: what the task raised, as the family it raised.
         RuntimeFailure: the child died, hung, or gave no answer; the reason is decoded.
         HostError: no process could be started.
     """
-    read_end, write_end = os.pipe()
-    with os.fdopen(read_end, "rb") as answers:
-        setup = {"task": task, "answer_fd": write_end, "parent": os.getpid(), **asdict(limits)}
-        code = "from edge.device.child import main; main()"
-        command = [*_python(code, paths), json.dumps(setup)]
-        try:
-            process = _start(command, what, pass_fds=(write_end,))
-        finally:
-            os.close(write_end)
-        reader = None
-        try:
-            last_words = _Output(process.stdout, _LAST_WORDS_BYTES)
-            reader = _Reader(answers, process, progress)
-            _send(process, request)
-            # The pipe closes when the child ends: waiting for that wakes nobody up meanwhile.
-            reader.thread.join(limits.wall_s)
-            if reader.thread.is_alive():
-                raise _too_slow(limits.wall_s, what)
-            status = process.wait(_FAREWELL_S)
-        except subprocess.TimeoutExpired:
-            raise _too_slow(limits.wall_s, what) from None
-        finally:
-            _end(process)
-            if reader is not None:
-                reader.thread.join(_FAREWELL_S)
-        return _conclude(reader, status, last_words.bytes(), what)
+    setup = {"task": task, "parent": os.getpid(), **asdict(limits)}
+    child = _child(setup, paths, what)
+    answers, status, last_words = _talk(child, setup, request, progress, leave=leave)
+    if status is None:
+        raise _too_slow(limits.wall_s, what)
+    return _conclude(answers, status, last_words, what)
+
+
+def _talk(
+    child: _Child,
+    setup: Mapping[str, Any],
+    request: Mapping[str, Any],
+    progress: Optional[Progress],
+    *,
+    leave: bool,
+) -> Tuple[Answers, Optional[int], Output]:
+    """Give the child its task, hear it out and end it; without a status it was too slow."""
+    answers = None
+    is_left = False
+    try:
+        # No thread of ours runs before the child does: a fork would copy its locks.
+        last_words = Output(child.output, _LAST_WORDS_BYTES)
+        answers = Answers(child.answers, child.kill, progress)
+        child.send(setup, request)
+        # The pipe closes when the child ends: waiting for that wakes nobody up meanwhile.
+        answers.thread.join(setup["wall_s"])
+        is_left = leave and answers.answer is not None and isinstance(child, Forked)
+        status = 0 if is_left else None
+        if not is_left and not answers.thread.is_alive():
+            status = child.wait(FAREWELL_S)
+        return answers, status, last_words
+    finally:
+        _kill_group(child)
+        if not is_left:
+            child.wait()
+        if answers is not None:
+            answers.thread.join(FAREWELL_S)
+            if isinstance(child, Forked):
+                _left.append((child, last_words))
+        child.answers.close()
 
 
 def run_program(arguments: Sequence[str], *, wall_s: float, what: str) -> bytes:
@@ -103,23 +162,22 @@ def run_program(arguments: Sequence[str], *, wall_s: float, what: str) -> bytes:
         RuntimeFailure: it died, hung, or printed too much.
         HostError: no process could be started.
     """
-    command = _python("from edge.device.child import become; become()", ())
+    command = python_command("from edge.device.child import become; become()", ())
     command += [str(os.getpid()), sys.executable, *arguments]
-    process = _start(command, what, stderr=subprocess.PIPE)
-    printed = _Output(process.stdout, _LONGEST_ANSWER_BYTES)
-    complaints = _Output(process.stderr, _LAST_WORDS_BYTES)
+    program = Program(command, what, stderr_apart=True)
+    printed = Output(program.output, _LONGEST_PRINT_BYTES)
+    complaints = Output(program.complaints, _LAST_WORDS_BYTES)
     try:
-        if process.stdin is not None:
-            process.stdin.close()
+        program.give(b"")
         printed.thread.join(wall_s)
-        if printed.thread.is_alive():
+        status = None if printed.thread.is_alive() else program.wait(FAREWELL_S)
+        if status is None:
             raise _too_slow(wall_s, what)
-        status = process.wait(_FAREWELL_S)
-    except subprocess.TimeoutExpired:
-        raise _too_slow(wall_s, what) from None
     finally:
-        _ask_to_end(process)
-        _end(process)
+        # A program that still runs may tidy up what it unpacked.
+        program.terminate()
+        _kill_group(program)
+        program.wait()
     if status != 0:
         raise program_error(status, complaints.bytes(), what)
     if printed.is_cut:
@@ -127,63 +185,22 @@ def run_program(arguments: Sequence[str], *, wall_s: float, what: str) -> bytes:
     return printed.bytes()
 
 
-def _python(code: str, paths: Sequence[str]) -> "list[str]":
-    here = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    # -I leaves out the user's own packages, but numpy and the runtime may well be there.
-    users = [site.getusersitepackages()] if site.ENABLE_USER_SITE else []
-    search = "import sys; sys.path[:0] = {!r}; sys.path += {!r}; ".format([here, *paths], users)
-    return [sys.executable, "-I", "-c", search + code]
-
-
-def _start(
-    command: Sequence[str],
-    what: str,
-    *,
-    pass_fds: Sequence[int] = (),
-    stderr: int = subprocess.STDOUT,
-) -> "subprocess.Popen[bytes]":
-    # numpy only makes inputs; a pool of threads with a buffer each is not for that.
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+def _child(setup: Mapping[str, Any], paths: Sequence[str], what: str) -> _Child:
+    if not _may_fork():
+        return Executed(setup, paths, what)
     try:
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            pass_fds=pass_fds,
-            start_new_session=True,
-            env=environment,
-        )
+        return forked_child(paths)
     except OSError as error:
-        raise HostError("cannot start a process: {}".format(error), where=what) from error
+        raise not_started(error, what) from error
 
 
-def _send(process: "subprocess.Popen[bytes]", request: Mapping[str, Any]) -> None:
-    assert process.stdin is not None
+def _kill_group(child: Union[Program, Forked]) -> None:
+    """Kill the child and whatever it started; it leads a process group of its own."""
     try:
-        with process.stdin as stdin:
-            stdin.write(json.dumps(request).encode())
-    except BrokenPipeError:
-        pass  # The child is gone already; its status tells why.
-
-
-def _ask_to_end(process: "subprocess.Popen[bytes]") -> None:
-    """Let a program that still runs tidy up what it unpacked."""
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(_FAREWELL_S)
-        except subprocess.TimeoutExpired:
-            pass
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End the child and whatever it started; it leads a process group of its own."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(child.pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
-        pass
-    process.wait()
+        # A fork that has not come so far as to lead one.
+        child.kill()
 
 
 def _too_slow(wall_s: float, what: str) -> RuntimeFailure:
@@ -194,88 +211,11 @@ def _too_slow(wall_s: float, what: str) -> RuntimeFailure:
     )
 
 
-class _Output:
-    """Reads a pipe to its end in a thread and keeps the last bytes of it."""
-
-    def __init__(self, pipe: "Optional[IO[bytes]]", longest: int) -> None:
-        assert pipe is not None
-        self.is_cut = False
-        self._pipe, self._longest, self._kept = pipe, longest, bytearray()
-        self.thread = threading.Thread(target=self._read, daemon=True)
-        self.thread.start()
-
-    def _read(self) -> None:
-        with self._pipe as pipe:
-            while True:
-                block = os.read(pipe.fileno(), 1 << 16)
-                if not block:
-                    return
-                self._kept += block
-                surplus = len(self._kept) - self._longest
-                if surplus > 0:
-                    self.is_cut = True
-                    del self._kept[:surplus]
-
-    def bytes(self) -> bytes:
-        """Return what was kept, once the process has ended."""
-        self.thread.join(_FAREWELL_S)
-        return bytes(self._kept)
-
-
-class _Reader:
-    """Reads the answer pipe in a thread, so that a chatty child cannot block or flood us."""
-
-    def __init__(
-        self,
-        answers: "IO[bytes]",
-        process: "subprocess.Popen[bytes]",
-        progress: Optional[Progress],
-    ) -> None:
-        self.answer: Optional[Dict[str, Any]] = None
-        self.fault: Optional[str] = None
-        self._answers, self._process, self._progress = answers, process, progress
-        self.thread = threading.Thread(target=self._read, daemon=True)
-        self.thread.start()
-
-    def _read(self) -> None:
-        try:
-            self._read_lines()
-        except (OSError, ValueError):
-            # An interrupt that came while the child was being started closed the pipe.
-            self.fault = "its answer was not read to the end"
-
-    def _read_lines(self) -> None:
-        left = _LONGEST_ANSWER_BYTES
-        while left > 0:
-            line = self._answers.readline(left)
-            if not line:
-                return
-            left -= len(line)
-            if not self._take(line):
-                break
-        else:
-            self.fault = "its answer is longer than {} bytes".format(_LONGEST_ANSWER_BYTES)
-        self._process.kill()
-
-    def _take(self, line: bytes) -> bool:
-        try:
-            message = json.loads(line)
-            if "progress" in message:
-                if self._progress is not None:
-                    self._progress(float(message["progress"]))
-            else:
-                self.answer = dict(message)
-        except (ValueError, TypeError):
-            self.fault = "its answer is not JSON"
-            return False
-        return True
-
-
-def _conclude(reader: _Reader, status: int, last_words: bytes, what: str) -> Any:
-    if reader.fault is not None:
-        raise RuntimeFailure("the child failed: {}".format(reader.fault), where=what)
-    if reader.answer is not None and "error" in reader.answer:
-        raise told_error(reader.answer["error"], what)
-    if status == 0 and reader.answer is not None:
-        return reader.answer.get("answer")
-    raise child_error(status, last_words, what)
+def _conclude(answers: Answers, status: int, last_words: Output, what: str) -> Any:
+    if answers.fault is not None:
+        raise RuntimeFailure("the child failed: {}".format(answers.fault), where=what)
+    if answers.answer is not None and "error" in answers.answer:
+        raise told_error(answers.answer["error"], what)
+    if status == 0 and answers.answer is not None:
+        return answers.answer.get("answer")
+    raise child_error(status, last_words.bytes(), what)

@@ -13,7 +13,7 @@ from edge.device.facts import CpuTime, read_cpu_time, read_host_facts, read_host
 from edge.device.parent import Limits, Progress, memory_limit, run_child
 from edge.errors import HostError, UsageError
 from edge.reasoning.stats import drift
-from edge.records.codec import from_dict
+from edge.records.codec import from_dict, to_dict
 from edge.records.measurement import (
     HostFacts,
     HostState,
@@ -100,7 +100,7 @@ def probe(
     limits = Limits(wall_s=wall_s, cpu_s=int(wall_s * (config.threads + 1)), memory_bytes=allowed)
     request = {
         "model": path,
-        "config": {"backend": config.backend, "threads": config.threads},
+        "config": to_dict(config),
         "shapes": {name: list(shape) for name, shape in (shapes or {}).items()},
         "inputs": inputs,
         "seed": options.seed,

@@ -1,10 +1,14 @@
 """Runs a bundle's samples and compares with the outputs they must give. Device slice: Python 3.8."""
 
-from typing import Any, Dict, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence
 
 from edge.errors import RuntimeFailure, printable
 from edge.records.codec import from_dict, to_dict
 from edge.records.measurement import SessionConfig
+from edge.records.tensor import TensorSpec
+
+if TYPE_CHECKING:
+    from edge.backends.protocol import Array
 
 # More than this many disagreements say no more than these do.
 _MOST_TOLD = 5
@@ -17,34 +21,70 @@ def check_samples(request: Mapping[str, Any]) -> Dict[str, Any]:
     rtol. The answer: count, agreed, runtime, and what disagrees: sample, output, what.
     """
     from edge.backends import load_backend
-    from edge.device.feeds import read_arrays
 
     config = from_dict(SessionConfig, request["config"])
     session = load_backend(config.backend).open(request["model"], config)
-    arrays = read_arrays(request["samples"])
-    try:
-        inputs = {spec.name: arrays["input." + spec.name] for spec in session.inputs}
-        expected = {spec.name: arrays["output." + spec.name] for spec in session.outputs}
-    except KeyError as error:
-        what = "the samples have no {}".format(printable(error))
-        raise RuntimeFailure(what, where=request["samples"]) from error
-    count = min(len(array) for array in expected.values())
+    samples = Samples(request["samples"])
     disagreements: List[Dict[str, Any]] = []
     disagreeing = set()
-    for index in range(count):
-        results = session.run({name: array[index, ...] for name, array in inputs.items()})
-        for spec, got in zip(session.outputs, results):
-            differs = difference(got, expected[spec.name][index], request)
+    for index in range(samples.count):
+        results = session.run(samples.inputs(index, session.inputs))
+        expected = samples.expected(index, session.outputs)
+        for spec, got, wanted in zip(session.outputs, results, expected):
+            differs = difference(got, wanted, request)
             if differs is not None:
                 disagreeing.add(index)
                 told = {"sample": index, "output": spec.name, "what": differs}
                 disagreements = [*disagreements, told][:_MOST_TOLD]
     return {
-        "count": count,
-        "agreed": count - len(disagreeing),
+        "count": samples.count,
+        "agreed": samples.count - len(disagreeing),
         "disagreements": disagreements,
         "runtime": to_dict(session.runtime()),
     }
+
+
+class Samples:
+    """A bundle's samples: the arrays of an .npz with `input.NAME` and `output.NAME`."""
+
+    def __init__(self, path: str) -> None:
+        """Read them all.
+
+        Raises:
+            UsageError: the file is no .npz of plain arrays.
+            RuntimeFailure: it has no outputs.
+        """
+        from edge.device.feeds import read_arrays
+
+        self._path, self._arrays = path, read_arrays(path)
+        outputs = [a for name, a in self._arrays.items() if name.startswith("output.") and a.ndim]
+        if not outputs:
+            raise RuntimeFailure("the samples have no outputs", where=path)
+        self.count = min(len(array) for array in outputs)
+
+    def inputs(self, index: int, specs: Sequence[TensorSpec]) -> "Dict[str, Array]":
+        """Return the inputs of one sample by their names."""
+        return {spec.name: self._array("input." + spec.name)[index, ...] for spec in specs}
+
+    def expected(self, index: int, specs: Sequence[TensorSpec]) -> "List[Array]":
+        """Return the outputs that one sample must give."""
+        return [self._array("output." + spec.name)[index, ...] for spec in specs]
+
+    def _array(self, name: str) -> "Array":
+        try:
+            return self._arrays[name]
+        except KeyError as error:
+            what = "the samples have no {}".format(printable(error))
+            raise RuntimeFailure(what, where=self._path) from error
+
+
+def distance(got: Any, expected: Any) -> float:
+    """Return how far an output is off at the most, in its own units; what is no number is not."""
+    import numpy as np
+
+    with np.errstate(invalid="ignore"):
+        off = np.abs(got.astype(np.float64) - expected.astype(np.float64))
+    return float(np.max(np.nan_to_num(off), initial=0.0))
 
 
 def difference(got: Any, expected: Any, rule: Mapping[str, Any]) -> Optional[str]:

@@ -11,15 +11,15 @@ from edge.units import UNKNOWN, format_bytes, format_ns
 _PERCENTILES = (50.0, 90.0, 99.0)
 
 
-def info_lines(manifest: Manifest, size_bytes: int, digest: str) -> List[str]:
+def info_lines(manifest: Manifest, size: str, digest: str) -> List[str]:
     """Return the manifest in short, one line a fact."""
     model = manifest.model
-    size = format_bytes(model.size_bytes)
+    model_size = format_bytes(model.size_bytes)
     runtime = "{} {}".format(manifest.runtime, manifest.runtime_version)
     rows = [
         ("bundle", "{}, by edgekit {}".format(manifest.name, manifest.edgekit_version)),
         ("target", manifest.target),
-        ("model", "{}, {}, {}, {}".format(model.name, model.format, model.precision, size)),
+        ("model", "{}, {}, {}, {}".format(model.name, model.format, model.precision, model_size)),
         ("sha256", model.sha256),
         *(("input", str(spec)) for spec in model.inputs),
         *(("output", str(spec)) for spec in model.outputs),
@@ -30,7 +30,7 @@ def info_lines(manifest: Manifest, size_bytes: int, digest: str) -> List[str]:
         *(("wheel", "{} {}".format(wheel.name, wheel.version)) for wheel in manifest.wheels),
         ("samples", "{}, {}".format(manifest.samples.count, _rule(manifest))),
         ("outputs of", manifest.samples.reference),
-        ("size", "{} in {} members".format(format_bytes(size_bytes), len(manifest.files) + 1)),
+        ("size", size),
         ("digest", digest),
     ]
     return _aligned(rows)

@@ -27,7 +27,7 @@ _WARM_UP_PART = 10
 def measure(request: Mapping[str, Any]) -> Dict[str, Any]:
     """Time a model: import, load, first inference, warm-ups and queries, each apart.
 
-    `request`: model, config {backend, threads}, shapes, inputs (an .npz, or None), seed,
+    `request`: model, config {backend, threads, prepared}, shapes, inputs (an .npz, or None), seed,
     warmup_queries, min_queries, min_ns, max_ns. It stops as soon as both minima are reached, or
     the maximum is. The answer's keys are those of a Measurement.
     """
@@ -134,14 +134,20 @@ def make_samples(request: Mapping[str, Any]) -> Dict[str, Any]:
     """Write samples for a model: inputs, and the outputs that it gives for them here.
 
     `request`: model, config, shapes, count, seed, inputs (a user's .npz, or None: made from the
-    seed), out (the .npz to write, with `input.NAME` and `output.NAME`). The answer: as of infer.
+    seed), out (the .npz to write, with `input.NAME`, or what stands for it, and `output.NAME`).
+    The answer: as of infer.
     """
     session = _open(request)
-    from edge.device.feeds import write_arrays
+    from edge.device.feeds import seeded_arrays, specs_of, write_arrays
 
-    samples = _samples(session, request, int(request["count"]))
+    count = int(request["count"])
+    samples = _samples(session, request, count)
     outputs = _run_samples(session, samples)
-    arrays = {"input." + name: a for name, a in samples.items()}
+    if request.get("inputs"):
+        arrays = {"input." + name: a for name, a in samples.items()}
+    else:
+        specs = specs_of(session.inputs, samples)
+        arrays = seeded_arrays(specs, count, int(request.get("seed") or 0))
     arrays.update(("output." + name, a) for name, a in outputs.items())
     write_arrays(request["out"], arrays)
     return _told(session, samples, outputs)

@@ -5,7 +5,6 @@ Python 3.8, standard library only.
 """
 
 import dataclasses
-import difflib
 import typing
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple, Type, TypeVar, Union
 
@@ -102,6 +101,8 @@ class _Reader:
         names = list(known)
         for key in data:
             if key not in names:
+                import difflib  # Only a mistake needs it.
+
                 close = difflib.get_close_matches(str(key), names, 1)
                 guess = f"did you mean {close[0]}?" if close else "allowed: " + ", ".join(names)
                 raise self.fail(_join(path, printable(key)), "unknown key", guess)

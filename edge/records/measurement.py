@@ -6,10 +6,15 @@ from typing import ClassVar, Optional, Tuple
 
 @dataclass(frozen=True)
 class SessionConfig:
-    """How the runtime is set up: our backend's name, threads inside one inference."""
+    """How the runtime is set up: our backend's name, threads inside one inference.
+
+    `prepared`: the model file is the form that the runtime itself saved once it had optimised the
+    model for the machine, and is not to be optimised again.
+    """
 
     backend: str
     threads: int
+    prepared: bool = False
 
     def __post_init__(self) -> None:
         """Refuse no threads."""

@@ -225,7 +225,7 @@ def test_a_bundle_measures_itself(tmp_path: Path, shared_cache: Path) -> None:
     (saved,) = (tmp_path / "results").iterdir()
     measurement = load_result(Measurement, saved)
     assert len(measurement.latencies_ns) == 700
-    assert measurement.config == SessionConfig("onnxruntime", 1)
+    assert measurement.config == SessionConfig("onnxruntime", 1, prepared=True)
     assert measurement.target == "host"
     damaged = tmp_path / "damaged.pyz"
     content = bytearray((tmp_path / "digits.pyz").read_bytes())

@@ -1,7 +1,6 @@
 """Tasks for a limited child that do what models and runtimes have been seen to do."""
 
 import ctypes
-import json
 import os
 import signal
 import subprocess
@@ -10,12 +9,27 @@ import time
 from pathlib import Path
 from typing import Any
 
+from edge.device import child
 from edge.device.child import tell_progress
 from edge.errors import BundleError
 
 
 def echo(request: dict[str, Any]) -> Any:
     return {"request": request, "path": sys.path, "stdin": sys.stdin.read()}
+
+
+def open_files(_request: dict[str, Any]) -> Any:
+    links = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        try:
+            links.append(str(descriptor.readlink()))
+        except FileNotFoundError:
+            continue  # The listing's own.
+    return links
+
+
+def knows(request: dict[str, Any]) -> Any:
+    return request["module"] in sys.modules
 
 
 def read_null(_request: dict[str, Any]) -> Any:
@@ -52,7 +66,7 @@ def leave_without_answer(_request: dict[str, Any]) -> Any:
 
 
 def answer_nonsense(_request: dict[str, Any]) -> Any:
-    os.write(json.loads(sys.argv[1])["answer_fd"], b"\x00not json\n")
+    os.write(child._answers[0]._descriptor, b"\x00not json\n")
     time.sleep(60)
 
 

@@ -45,7 +45,8 @@ def test_verify(small: Path) -> None:
     assert lines[0].startswith("the file is intact: ")
     assert lines[0].endswith(f", sha256 {digest}")
     assert lines[1:] == [
-        f"this machine fits: {machine.architecture}, Python {machine.python}, glibc {machine.glibc}"
+        "signature: unsigned",
+        f"this machine fits: {machine.architecture}, Python {machine.python}, glibc {machine.glibc}",
     ]
     assert (done.returncode, done.stderr) == (0, "")
     as_json = json.loads(device(small, "verify", "--json").stdout)
@@ -55,6 +56,7 @@ def test_verify(small: Path) -> None:
         "sha256": digest,
         "size_bytes": small.stat().st_size,
         "intact": True,
+        "signature": "unsigned",
         "fits": True,
         "misfits": [],
     }
@@ -68,7 +70,8 @@ def test_integrity_and_fit_are_told_apart(tmp_path: Path) -> None:
     assert done.returncode == 5
     assert done.stdout.splitlines()[0].startswith("the file is intact: ")
     assert done.stdout.splitlines()[1:] == [
-        f"this machine does not fit: made for armv6l, this machine is {machine}"
+        "signature: unsigned",
+        f"this machine does not fit: made for armv6l, this machine is {machine}",
     ]
     assert device(path, "verify", "--integrity").returncode == 0
     for command in ("run", "probe"):
@@ -199,7 +202,7 @@ def test_a_missing_system_package_is_named(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 5
-    assert done.stdout.splitlines()[1] == (
+    assert done.stdout.splitlines()[2] == (
         "this machine does not fit: it lacks python3-numpy: sudo apt-get install python3-numpy"
     )
 

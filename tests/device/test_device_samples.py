@@ -1,11 +1,13 @@
 """Comparing outputs with what they must be."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from edge.device.samples import difference
+from edge.device.samples import Samples, difference, distance
+from edge.errors import RuntimeFailure
 
 CLOSE = {"compare": "close", "atol": 0.1, "rtol": 0.0}
 TOP = {"compare": "top1", "atol": 0.0, "rtol": 0.0}
@@ -44,3 +46,25 @@ NAN, INF = float("nan"), float("inf")
 )
 def test_difference(got: Any, expected: Any, rule: dict[str, Any], words: str | None) -> None:
     assert difference(np.array(got), np.array(expected), rule) == words
+
+
+@pytest.mark.parametrize(
+    ("got", "expected", "off"),
+    [
+        ([1.0, 2.0], [1.0, 2.5], 0.5),
+        ([1, 5], [3, 5], 2.0),
+        ([True], [False], 1.0),
+        ([NAN], [NAN], 0.0),
+        ([], [], 0.0),
+        (3.0, 1.0, 2.0),
+    ],
+)
+def test_distance(got: Any, expected: Any, off: float) -> None:
+    assert distance(np.array(got), np.array(expected)) == off
+
+
+def test_samples_without_outputs_show_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "samples.npz"
+    np.savez(path, **{"input.x": np.zeros((2, 3))})
+    with pytest.raises(RuntimeFailure, match=r"samples\.npz: the samples have no outputs$"):
+        Samples(str(path))

@@ -61,7 +61,7 @@ def test_what_was_deleted_from_it_is_unpacked_again(
     assert sorted(p.name for p in folder.parent.iterdir()) == [".lock", opened.digest]
 
 
-@pytest.mark.parametrize("step", ["rename", "json.dump", "_flush_file_system"])
+@pytest.mark.parametrize("step", ["rename", "json.dump", "flush_file_system"])
 def test_an_interrupted_unpacking_leaves_nothing(
     opened: Bundle, own_cache: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -142,3 +142,30 @@ def test_a_bad_wheel_leaves_nothing_unpacked(tmp_path: Path, own_cache: Path) ->
     ):
         pass
     assert [p.name for p in (own_cache / "bundles").iterdir()] == [".lock"]
+
+
+def test_the_newest_two_of_a_name_are_kept(tmp_path: Path, own_cache: Path) -> None:
+    kept = []
+    for number in range(4):
+        path = tmp_path / f"{number}.pyz"
+        wheel = tiny_wheel({"tiny/__init__.py": b"ANSWER = %d\n" % number})
+        write_small(path, wheel=wheel, name="other" if number == 0 else "digits")
+        with open_bundle(str(path)) as bundle, unpacked(bundle) as parts:
+            kept.append(Path(parts.folder))
+            # Nobody's clock is that coarse, but a test's steps are that fast.
+            os.utime(parts.folder, ns=(number, number))
+    assert sorted(path.name for path in (own_cache / "bundles").iterdir()) == sorted(
+        [".lock", kept[0].name, kept[2].name, kept[3].name]
+    )
+
+
+def test_what_is_in_use_is_kept(tmp_path: Path, own_cache: Path) -> None:
+    paths = [tmp_path / f"{number}.pyz" for number in range(3)]
+    for number, path in enumerate(paths):
+        write_small(path, sequence=number)
+    with open_bundle(str(paths[0])) as bundle, unpacked(bundle) as parts:
+        os.utime(parts.folder, ns=(0, 0))
+        for path in paths[1:]:
+            with open_bundle(str(path)) as other, unpacked(other):
+                pass
+        assert Path(parts.folder).is_dir()

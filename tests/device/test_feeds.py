@@ -10,6 +10,7 @@ from edge.device.feeds import (
     concrete_inputs,
     read_arrays,
     read_samples,
+    seeded_arrays,
     seeded_samples,
     write_arrays,
 )
@@ -260,3 +261,32 @@ def test_an_npz_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(RuntimeFailure) as caught:
         write_arrays(path, {})
     assert str(caught.value) == f"{path}: cannot write: No such file or directory"
+
+
+def test_seeded_inputs_are_made_again_when_they_are_read(tmp_path: Path) -> None:
+    specs = (
+        TensorSpec("image", "float32", (1, 3, 224, 224)),
+        TensorSpec("mask", "int64", (1, 7)),
+        TensorSpec("scale", "float64", ()),
+    )
+    path = tmp_path / "seeded.npz"
+    outputs = {"output.y": np.arange(4.0)}
+    write_arrays(str(path), {**seeded_arrays(specs, 4, 9), **outputs})
+    assert path.stat().st_size < 2_000
+    arrays = read_arrays(str(path))
+    made = seeded_samples(specs, 4, 9)
+    assert list(arrays) == ["input.image", "input.mask", "input.scale", "output.y"]
+    for name, wanted in made.items():
+        assert arrays[f"input.{name}"].dtype == wanted.dtype
+        np.testing.assert_array_equal(arrays[f"input.{name}"], wanted)
+    # The numbers themselves, since another numpy has to make the same on a device.
+    assert [round(float(x), 6) for x in made["image"].ravel()[:3]] == [0.010374, 0.501875, 0.495773]
+
+
+@pytest.mark.parametrize("seed", [np.array([-1, 4]), np.array([1, 2, 3]), np.array("x"), None])
+def test_what_stands_for_seeded_inputs_has_to_be_whole(tmp_path: Path, seed: Any) -> None:
+    arrays = {"seeded.x": np.empty((0, 4), np.float32)}
+    path = tmp_path / "odd.npz"
+    write_arrays(str(path), arrays if seed is None else {**arrays, "seed": seed})
+    with pytest.raises(UsageError, match=r"not an \.npz file of plain arrays"):
+        read_arrays(str(path))
