@@ -59,3 +59,20 @@ install_opencv_libraries() {
   apt-get update -qq >&2 && apt-get install -y -qq libgl1 libglib2.0-0 >/dev/null || fail "apt-get failed" "$remedy"
   "$venv/bin/python" -c 'import cv2' || fail "OpenCV does not import"
 }
+
+# Programs that some tests compare us with or run us under. Without them those tests are skipped.
+install_test_programs() {
+  local missing=()
+  command -v skopeo >/dev/null || missing+=(skopeo)
+  command -v umoci >/dev/null || missing+=(umoci)
+  command -v qemu-aarch64 >/dev/null || missing+=(qemu-user)
+  [ "${#missing[@]}" -gt 0 ] || return 0
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    say "installing what tests compare with: ${missing[*]}"
+    if apt-get update -qq >&2 &&
+      DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null; then
+      return 0
+    fi
+  fi
+  say "note: tests that need ${missing[*]} are skipped; as root: apt-get install ${missing[*]}"
+}
