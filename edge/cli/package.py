@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from edge.adapters.bundle import WrittenBundle
+    from edge.adapters.signing import Signer
     from edge.cli.shapes import Shapes
+    from edge.workflows.package_once import BundleFormat, Packaged
 
 
 @click.command()
@@ -37,7 +39,42 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Sample inputs: an .npz, a picture, or a folder of pictures.",
 )
-@click.option("--runtime", metavar="NAME", help="Which of the target's runtimes to take.")
+@click.option(
+    "--runtime",
+    metavar="NAME",
+    default="auto",
+    show_default=True,
+    help="onnxruntime, tflite, a distribution such as tflite-runtime, or auto.",
+)
+@click.option(
+    "--runtime-version", metavar="V", help="Another version than the target's file names."
+)
+@click.option(
+    "--sign",
+    type=click.Path(path_type=Path),
+    metavar="KEY",
+    help="Sign it with this private key of `edgekit keys generate`.",
+)
+@click.option(
+    "--sequence",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Devices refuse a lower one than they have.  [default: 0; signed: the time]",
+)
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["pyz", "oci"]),
+    default="pyz",
+    show_default=True,
+    help="A bundle, or for cloud CPUs a container image with its Kubernetes manifest.",
+)
+@click.option(
+    "--base",
+    type=click.Path(path_type=Path),
+    metavar="IMAGE",
+    help="The image's root: an OCI layout, folder or tar.  [default: Debian's packages]",
+)
 @json_option
 def command(
     *,
@@ -47,7 +84,12 @@ def command(
     threads: int | None,
     shape: "Shapes",
     inputs: Path | None,
-    runtime: str | None,
+    runtime: str,
+    runtime_version: str | None,
+    sign: Path | None,
+    sequence: int | None,
+    output_format: "BundleFormat",
+    base: Path | None,
     as_json: bool,
 ) -> None:
     """Write a bundle: one file that the target's own Python runs, offline.
@@ -58,26 +100,45 @@ def command(
     Example:
       edgekit package --target rpi
       edgekit package model.onnx --target jetson -o model.pyz --shape input=1,3,224,224
+      edgekit package --target cloud-cpu --format oci
     """
-    from edge.workflows.models import resolve_model
-    from edge.workflows.package import package_model
+    from edge.workflows.package_once import PackageRequest, package_once
 
+    request = PackageRequest(
+        model=model,
+        target=target,
+        output=output,
+        format=output_format,
+        base=base,
+        threads=threads,
+        shapes=shape,
+        inputs=inputs,
+        runtime=runtime,
+        runtime_version=runtime_version,
+        sequence=sequence,
+        signer=None if sign is None else _signer(sign),
+    )
     with progress(f"packaging for {target}") as told:
-        bundle = package_model(
-            resolve_model(model, told),
-            target,
-            output=output,
-            threads=threads,
-            shapes=shape,
-            inputs=inputs,
-            runtime=runtime,
-            progress=told,
-        )
+        packaged = package_once(request, told)
     if as_json:
-        print_json({"path": str(bundle.path), **_facts(bundle)})
+        print_json(_facts(packaged))
     else:
-        print_rich(_table(bundle))
-    note(f"on the target: {_python(bundle)} {bundle.path.name} verify|info|run|probe")
+        print_rich(_table(packaged))
+    if packaged.unchanged:
+        note("unchanged since it was written")
+    if packaged.kubernetes is None:
+        bundle = packaged.bundle
+        note(f"on the target: {_python(bundle)} {bundle.path.name} verify|info|run|probe|install")
+
+
+def _signer(path: Path) -> "Signer":
+    from edge.adapters.signing import load_signer
+    from edge.cli.keys import password_prompt
+
+    signer = load_signer(path, password_prompt())
+    if signer.warning is not None:
+        note(f"warning: {signer.warning}")
+    return signer
 
 
 def _python(bundle: "WrittenBundle") -> str:
@@ -86,33 +147,45 @@ def _python(bundle: "WrittenBundle") -> str:
     return exact if exact in bundle.manifest.apt_packages else "python3"
 
 
-def _facts(bundle: "WrittenBundle") -> dict[str, object]:
+def _facts(packaged: "Packaged") -> dict[str, object]:
     from edge.records.codec import to_dict
 
+    bundle, kubernetes = packaged.bundle, packaged.kubernetes
     return {
+        "path": str(bundle.path),
+        "kubernetes": None if kubernetes is None else str(kubernetes),
+        "unchanged": packaged.unchanged,
         "sha256": bundle.digest,
         "size_bytes": bundle.size_bytes,
+        "key_id": bundle.key_id,
         "manifest": to_dict(bundle.manifest),
     }
 
 
-def _table(bundle: "WrittenBundle") -> "Table":
+def _table(packaged: "Packaged") -> "Table":
     from rich.markup import escape
     from rich.table import Table
 
     from edge.units import format_bytes
 
+    bundle, kubernetes = packaged.bundle, packaged.kubernetes
     manifest = bundle.manifest
     table = Table(box=None, pad_edge=False, show_header=False)
     needs = f"{manifest.architecture}, Python {manifest.python}, glibc {manifest.glibc} or newer"
+    left_out = sum(wheel.left_out_bytes for wheel in manifest.wheels)
     for key, value in (
-        ("bundle", str(bundle.path)),
+        ("bundle" if kubernetes is None else "image", str(bundle.path)),
+        *(() if kubernetes is None else (("kubernetes", str(kubernetes)),)),
         ("size", format_bytes(bundle.size_bytes)),
         ("digest", bundle.digest),
+        *(() if bundle.key_id is None else (("signed by", bundle.key_id),)),
+        ("sequence", str(manifest.sequence)),
         ("model", f"{manifest.model.name}, {manifest.model.format}, {manifest.model.precision}"),
+        ("licence", manifest.model.licence or "unknown"),
         ("target", f"{manifest.target}: {needs}"),
         ("runtime", f"{manifest.runtime} {manifest.runtime_version}"),
         ("wheels", ", ".join(f"{wheel.name} {wheel.version}" for wheel in manifest.wheels)),
+        ("left out", f"{format_bytes(left_out)} that nothing can use at run time"),
         ("samples", f"{manifest.samples.count}, outputs of {manifest.samples.reference}"),
         *(("install", f"sudo apt-get install {package}") for package in manifest.apt_packages),
     ):

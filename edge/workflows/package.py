@@ -1,47 +1,48 @@
 """From a model and a target to a bundle: every reason to fail on the device fails here first."""
 
-import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import edge
-from edge.adapters.bundle import Content, WrittenBundle, write_bundle
+from edge.adapters.bundle import WrittenBundle, write_bundle
 from edge.adapters.files import host_error
-from edge.adapters.slice import licence_text, main_file, slice_files
+from edge.adapters.signing import Signer
 from edge.adapters.targets import load_target, load_targets
 from edge.adapters.wheelhouse import audit_wheels, wheels_for
 from edge.backends import backend_names, load_backend
 from edge.errors import BundleError
-from edge.reasoning.bundling import choose_runtime, require_memory, require_processor
-from edge.reasoning.support import support_by
-from edge.records.manifest import (
-    MODEL_FOLDER,
-    BundleAccuracy,
-    BundleFile,
-    BundleModel,
-    BundleSamples,
-    BundleWheel,
-    Manifest,
+from edge.reasoning.bundling import (
+    choose_runtime,
+    require_memory,
+    require_processor,
+    require_sound_runtime,
+    runtime_at,
 )
-from edge.records.measurement import SessionConfig
+from edge.reasoning.support import support_by, support_remedy
 from edge.records.model import Format, ModelInfo
 from edge.records.platform import Platform, platform_of
 from edge.records.target import TargetRuntime, WheelPin
-from edge.workflows.bundle_samples import MadeSamples, make_bundle_samples
+from edge.workflows.bundle_content import SAMPLES_PATH, BundleContent, spelled_plainly
+from edge.workflows.bundle_samples import make_bundle_samples
 from edge.workflows.inputs import samples_from
 from edge.workflows.inspect import inspect_model
 from edge.workflows.models import ModelChoice
+from edge.workflows.slim import SlimWheel, slim_wheels
 from edge.workflows.this_host import HOST, this_platform
+
+if TYPE_CHECKING:
+    from edge.adapters.elf import SystemNeeds
 
 Progress = Callable[[float], None]
 
 _NO_SHAPES: Final[Mapping[str, tuple[int, ...]]] = MappingProxyType({})
-_SAMPLES_PATH: Final = "samples.npz"
-_ODD: Final = re.compile(r"[^A-Za-z0-9_.+-]+")
+# How much of the whole each part is, when nothing is cached.
+_SLIMMING, _SAMPLES, _WRITING = 0.7, 0.2, 0.1
 
 
 def package_model(
@@ -53,13 +54,17 @@ def package_model(
     shapes: Mapping[str, tuple[int, ...]] = _NO_SHAPES,
     inputs: Path | None = None,
     runtime: str | None = None,
+    runtime_version: str | None = None,
+    sequence: int = 0,
+    signer: Signer | None = None,
     progress: Progress = lambda _fraction: None,
 ) -> WrittenBundle:
     """Write the bundle of a model for a target, or for this machine as the target `host`.
 
     `output` is by default MODEL-TARGET.pyz in the current folder. `inputs` is an .npz with sample
     inputs, a picture or a folder of pictures; without it the card's samples are taken, and without
-    a card random ones. Free dimensions are as `shapes` says, else as the card does.
+    a card random ones. Free dimensions are as `shapes` says, else as the card does. `runtime` is a
+    backend, a distribution or "auto"; `runtime_version` another one than the target pins.
 
     Raises:
         BundleError: it would not run on the target, with the reason and a remedy.
@@ -69,66 +74,66 @@ def package_model(
         RuntimeFailure: the model does not run on this machine.
         HostError: no network, no disk space, or `output` cannot be written.
     """
-    platform = this_platform() if target == HOST else platform_of(load_target(target))
+    platform, system = _platform(target)
     if platform.refused is not None:
         raise BundleError(platform.refused, where=platform.name)
-    name = f"{_plain(choice.path.stem)}-{platform.name}"
+    name = f"{spelled_plainly(choice.path.stem)}-{platform.name}"
     path = Path(f"{name}.pyz") if output is None else output
     _require_writable(path)
     require_processor(platform)
     sizes = {**choice.shapes, **shapes}
     info = inspect_model(choice.path, sizes)
-    chosen = _runtime(platform, info.format, runtime)
+    chosen = _runtime(platform, info.format, runtime, runtime_version)
     _require_support(info, platform, chosen)
     require_memory(platform, info, chosen)
     wheels = wheels_for(platform, chosen)
-    needs = audit_wheels(wheels, platform)
-    with _scratch_folder() as scratch, samples_from(inputs, choice, info) as given:
+    shares = _Shares(progress)
+    with (
+        _work_on_wheels(wheels, platform, chosen, shares) as (audited, slimmed),
+        _scratch_folder() as scratch,
+        samples_from(inputs, choice, info) as given,
+    ):
         samples = make_bundle_samples(
             choice.path,
             info,
             chosen.backend,
             shapes=sizes,
             inputs=given or choice.samples,
-            out=scratch / _SAMPLES_PATH,
-            progress=progress,
+            out=scratch / SAMPLES_PATH,
+            progress=shares.of(_SAMPLES),
         )
-        members: dict[str, Content] = {
-            "LICENSE": licence_text(),
-            "__main__.py": main_file(),
-            _SAMPLES_PATH: samples.path,
-            **slice_files(),
-            **_model_files(choice.path, info),
-            **{f"wheels/{pin.filename}": file for pin, file in wheels},
-        }
-
-        def manifest(files: tuple[BundleFile, ...]) -> Manifest:
-            return Manifest(
-                name=name,
-                sequence=0,
-                edgekit_version=edge.__version__,
-                target=platform.name,
-                architecture=platform.architecture,
-                python=platform.python,
-                glibc=needs.glibc or platform.glibc,
-                libstdcxx=needs.libstdcxx,
-                cpu_features=platform.required_features,
-                apt_packages=chosen.apt_packages,
-                runtime=chosen.distribution,
-                runtime_version=chosen.version,
-                session=SessionConfig(chosen.backend, threads or platform.cores),
-                model=_bundle_model(choice, info, samples),
-                wheels=tuple(_bundle_wheel(pin) for pin, _ in wheels),
-                samples=_bundle_samples(samples),
-                files=files,
-            )
-
-        return write_bundle(path, members, manifest, progress)
+        content = BundleContent(
+            name=name,
+            sequence=sequence,
+            platform=platform,
+            system=system,
+            runtime=chosen,
+            needs=audited.result(),
+            threads=threads or platform.cores,
+            choice=choice,
+            info=info,
+            whole_wheels=wheels,
+            samples=samples,
+            own_inputs=inputs is not None,
+        )
+        # Not before: both read syntax trees, which Python 3.11 cannot do in two threads at once.
+        slim = slimmed.result()
+        papers = content.papers()
+        return write_bundle(
+            path,
+            content.members(papers, slim),
+            lambda files: content.manifest(files, slim),
+            shares.of(_WRITING),
+            signer,
+        )
 
 
-def _plain(name: str) -> str:
-    """Return a name without what a bundle's file names cannot have."""
-    return _ODD.sub("-", name).strip("-.+") or "model"
+def _platform(target: str) -> tuple[Platform, str | None]:
+    """Return a target as a platform, with the name of its operating system."""
+    if target == HOST:
+        return this_platform(), None
+    loaded = load_target(target)
+    return platform_of(loaded), loaded.os.name
 
 
 def _require_writable(path: Path) -> None:
@@ -156,15 +161,24 @@ def _scratch_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def _runtime(platform: Platform, model_format: Format, wanted: str | None) -> TargetRuntime:
+def _runtime(
+    platform: Platform, model_format: Format, wanted: str | None, version: str | None
+) -> TargetRuntime:
     formats = {name: load_backend(name).format for name in backend_names()}
-    elsewhere = [
-        target.name
-        for target in load_targets()
-        if target.kind != "cloud-gpu"
-        and any(formats.get(r.backend) == model_format for r in target.runtimes)
-    ]
-    return choose_runtime(platform, model_format, formats, wanted, elsewhere)
+    elsewhere: list[str] = []
+    if all(formats.get(runtime.backend) != model_format for runtime in platform.runtimes):
+        # Only for the remedy: to read all targets takes a sixth of a second.
+        elsewhere = [
+            target.name
+            for target in load_targets()
+            if target.kind != "cloud-gpu"
+            and any(formats.get(r.backend) == model_format for r in target.runtimes)
+        ]
+    chosen = choose_runtime(platform, model_format, formats, wanted, elsewhere, version=version)
+    if version is not None:
+        chosen = runtime_at(chosen, version)
+    require_sound_runtime(platform, chosen)
+    return chosen
 
 
 def _require_support(info: ModelInfo, platform: Platform, runtime: TargetRuntime) -> None:
@@ -177,68 +191,65 @@ def _require_support(info: ModelInfo, platform: Platform, runtime: TargetRuntime
     if not support.supported:
         name = f"{runtime.distribution} {runtime.version}"
         what = f"{name} cannot run the model: {'; '.join(support.reasons)}"
-        hint = "export the model for an older runtime, or take a target with a newer one"
+        otherwise = "export the model for an older runtime, or take a target with a newer one"
+        hint = support_remedy(info, runtime, load_targets()) or otherwise
         raise BundleError(what, where=platform.name, hint=hint)
 
 
-def _model_files(path: Path, info: ModelInfo) -> dict[str, Content]:
-    """Return the model and its external data, which the model names as they are."""
-    folder = path.parent
-    return {
-        MODEL_FOLDER + _plain(path.name): path,
-        **{MODEL_FOLDER + name: folder / name for name in info.external_files},
-    }
+class _Shares:
+    """Adds up the progress of what is done at the same time; stopped, it ends what still runs."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._lock = threading.Lock()
+        self._progress = progress
+        self._done: dict[int, float] = {}
+        self._is_stopped = False
+
+    def of(self, share: float) -> Progress:
+        """Return the progress of a part that is `share` of the whole."""
+        number = len(self._done)
+        self._done[number] = 0.0
+
+        def tell(fraction: float) -> None:
+            with self._lock:
+                if self._is_stopped:
+                    raise _Stopped
+                self._done[number] = share * fraction
+                self._progress(min(1.0, sum(self._done.values())))
+
+        return tell
+
+    def stop(self) -> None:
+        """Make whatever tells its progress from now on end."""
+        with self._lock:
+            self._is_stopped = True
 
 
-def _bundle_model(choice: ModelChoice, info: ModelInfo, samples: MadeSamples) -> BundleModel:
-    card = choice.card
-    source = None
-    if card is not None:
-        parts = (card.source.registry, card.source.package, card.source.version)
-        source = " ".join(part for part in parts if part is not None)
-    return BundleModel(
-        name=choice.path.name,
-        format=info.format,
-        precision=info.precision,
-        path=MODEL_FOLDER + _plain(choice.path.name),
-        sha256=info.sha256,
-        size_bytes=info.file_bytes,
-        peak_activation_bytes=info.peak_activation_bytes,
-        inputs=samples.inputs,
-        outputs=samples.outputs,
-        licence=None if card is None else card.licence,
-        source=source,
-        accuracy=_accuracy(choice),
-    )
+class _Stopped(Exception):
+    """Nobody waits for the result any more."""
 
 
-def _accuracy(choice: ModelChoice) -> BundleAccuracy | None:
-    told = None if choice.card is None else choice.card.accuracy
-    if told is None or choice.file is None or choice.file.accuracy is None:
-        return None
-    return BundleAccuracy(told.metric, choice.file.accuracy, told.dataset, told.measured_with)
-
-
-def _bundle_wheel(pin: WheelPin) -> BundleWheel:
-    return BundleWheel(
-        name=pin.name,
-        version=pin.version,
-        filename=pin.filename,
-        sha256=pin.sha256,
-        path=f"wheels/{pin.filename}",
-        unpacked_bytes=pin.size_bytes,
-        left_out_files=0,
-        left_out_bytes=0,
-    )
-
-
-def _bundle_samples(samples: MadeSamples) -> BundleSamples:
-    rule = samples.comparison
-    return BundleSamples(
-        path=_SAMPLES_PATH,
-        count=samples.count,
-        compare=rule.compare,
-        atol=rule.atol,
-        rtol=rule.rtol,
-        reference=samples.reference,
-    )
+@contextmanager
+def _work_on_wheels(
+    wheels: Sequence[tuple[WheelPin, Path]],
+    platform: Platform,
+    runtime: TargetRuntime,
+    shares: _Shares,
+) -> "Iterator[tuple[Future[SystemNeeds], Future[tuple[SlimWheel, ...]]]]":
+    """Audit, slim and compress the wheels while the caller goes on: at first it takes seconds."""
+    backend = load_backend(runtime.backend)
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        try:
+            yield (
+                pool.submit(audit_wheels, wheels, platform, runtime),
+                pool.submit(
+                    slim_wheels,
+                    wheels,
+                    backend.modules[runtime.distribution],
+                    platform.architecture,
+                    shares.of(_SLIMMING),
+                    unasked=backend.unasked,
+                ),
+            )
+        finally:
+            shares.stop()

@@ -14,6 +14,7 @@ import pytest
 
 from edge.device.bundle import open_bundle
 
+MODELS = Path(__file__).parent.parent.parent / "models" / "digits-cnn"
 SCHEMAS = Path(__file__).parent.parent.parent / "edge" / "schemas"
 
 
@@ -54,6 +55,39 @@ def edgekit(*arguments: str, folder: Path, **options: object) -> subprocess.Comp
             (
                 "error: cloud-gpu-l4: a bundle carries no GPU driver and no CUDA libraries: "
                 "use the provider's image\n"
+            ),
+        ),
+        (
+            ("--target", "cloud-cpu", "--base", "root.tar"),
+            2,
+            "error: --base is the root of an image\nhint: add --format oci\n",
+        ),
+        (
+            ("--target", "rpi", "--runtime", "torch"),
+            2,
+            "error: rpi4: --runtime torch: no such runtime\nhint: runtimes: auto, ",
+        ),
+        (
+            ("--target", "rpi", "--runtime-version", "new"),
+            2,
+            "error: --runtime-version new: not a version\nhint: it is like 1.32.0\n",
+        ),
+        (("--target", "rpi", "--sign", "no-key"), 3, "error: no-key: no such file"),
+        (
+            ("--target", "rpi", "--runtime", "tflite"),
+            2,
+            (
+                "error: rpi4: --runtime tflite runs TFLite models only; this one is ONNX\n"
+                "hint: take --runtime onnxruntime, or convert the model to TFLite\n"
+            ),
+        ),
+        (
+            ("--target", "rpi", "--format", "oci"),
+            5,
+            (
+                "error: rpi4: images are for cloud CPUs; a board has no room for a container "
+                "runtime and a root\n"
+                "hint: leave --format oci out: a bundle is one file that the machine's own Python runs\n"
             ),
         ),
         (
@@ -133,7 +167,7 @@ def test_the_default_model_for_a_pi(cache: Path, tmp_path: Path) -> None:
     assert rows["bundle"] == "digits-cnn-fp32-rpi4.pyz"
     assert rows["target"] == "rpi4: aarch64, Python 3.11, glibc 2.28 or newer"
     assert done.stderr == (
-        "on the target: python3 digits-cnn-fp32-rpi4.pyz verify|info|run|probe\n"
+        "on the target: python3 digits-cnn-fp32-rpi4.pyz verify|info|run|probe|install\n"
     )
 
 
@@ -147,7 +181,7 @@ def test_json_and_the_manifests_schema(cache: Path, tmp_path: Path) -> None:
     jsonschema.validate(manifest, schema)
     assert answer["path"] == "x.pyz"
     assert answer["size_bytes"] == (tmp_path / "x.pyz").stat().st_size
-    assert manifest["session"] == {"backend": "tflite", "threads": 2}
+    assert manifest["session"] == {"backend": "tflite", "threads": 2, "prepared": False}
     assert manifest["apt_packages"] == ["python3-numpy"]
     with zipfile.ZipFile(tmp_path / "x.pyz") as archive:
         assert json.loads(archive.read("manifest.json")) == manifest
@@ -188,3 +222,45 @@ def test_a_full_disk(cache: Path, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (9, "")
     assert done.stderr == "error: x.pyz: file too large\n"
     assert [path.name for path in tmp_path.iterdir()] == ["digits-cnn-fp32-rpi4.pyz"]
+
+
+@pytest.mark.network
+def test_what_is_unchanged_is_left_as_it_is(cache: Path, tmp_path: Path) -> None:
+    model = tmp_path / "m.onnx"
+    model.write_bytes((MODELS / "digits-cnn-fp32.onnx").read_bytes())
+    command = ("package", "m.onnx", "--target", "rpi", "-o", "x.pyz")
+    first = edgekit(*command, folder=tmp_path)
+    written = (tmp_path / "x.pyz").stat()
+    second = edgekit(*command, folder=tmp_path)
+    assert second.stdout == first.stdout
+    assert second.stderr == "unchanged since it was written\n" + first.stderr
+    assert (tmp_path / "x.pyz").stat().st_ino == written.st_ino
+    # Each of these is a change.
+    content = (tmp_path / "x.pyz").read_bytes()
+    (tmp_path / "x.pyz").write_bytes(content[:-1] + b"?")
+    assert "unchanged" not in edgekit(*command, folder=tmp_path).stderr
+    assert (tmp_path / "x.pyz").read_bytes() == content
+    assert "unchanged" not in edgekit(*command, "--threads", "2", folder=tmp_path).stderr
+    model.write_bytes((MODELS / "digits-cnn-int8.onnx").read_bytes())
+    done = edgekit(*command, folder=tmp_path)
+    assert (done.returncode, "unchanged" in done.stderr) == (0, False)
+    with open_bundle(str(tmp_path / "x.pyz")) as bundle:
+        assert bundle.manifest.model.precision == "int8"
+
+
+@pytest.mark.network
+def test_a_signed_bundle(cache: Path, tmp_path: Path) -> None:
+    made = edgekit("keys", "generate", "-o", "release", folder=tmp_path)
+    key_id = made.stdout.strip()
+    command = ("package", "--target", "cloud-cpu", "-o", "x.pyz", "--sign", "release")
+    done = edgekit(*command, "--sequence", "7", "--json", folder=tmp_path)
+    answer = json.loads(done.stdout)
+    assert (answer["key_id"], answer["manifest"]["sequence"]) == (key_id, 7)
+    verified = edgekit("verify", "x.pyz", "--key", "release.pub", folder=tmp_path)
+    assert verified.returncode == 0, verified.stderr
+    edgekit("keys", "generate", "-o", "other", folder=tmp_path)
+    refused = edgekit("verify", "x.pyz", "--key", "other.pub", folder=tmp_path)
+    assert refused.returncode == 5
+    # Without a number, it is newer than whatever was signed before.
+    answer = json.loads(edgekit(*command, "--json", folder=tmp_path).stdout)
+    assert answer["manifest"]["sequence"] > 1_700_000_000
