@@ -56,11 +56,13 @@ def serve(parent: int, requests: int, answers: int, modules: Sequence[str]) -> N
     """
     _die_with(parent)
     os.environ.update(ENVIRONMENT)
+    if modules:
+        from edge.device.lazily import import_lazily
     # What is imported stays; looking for garbage in it takes a twentieth of the time.
     gc.disable()
     for module in modules:
         try:
-            importlib.import_module(module)
+            import_lazily(module)
         except ImportError:
             break
     gc.freeze()
