@@ -11,16 +11,18 @@ chosen are in docs/adr/0008-slim-wheels.md.
 
 import argparse
 import bz2
+import io
 import lzma
 import time
+import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from edge.adapters.slim import stored_zip, xz_filters
+from edge.adapters.slim import xz_filters
 from edge.adapters.targets import load_target
-from edge.adapters.wheel_set import open_wheels
+from edge.adapters.wheel_set import WheelSet, open_wheels
 from edge.adapters.wheelhouse import wheels_for
 from edge.backends import load_backend
 from edge.records.platform import platform_of
@@ -59,6 +61,12 @@ def variants(architecture: str) -> Mapping[str, Pair]:
         "deflate 9": (lambda data: zlib.compress(data, 9), zlib.decompress),
         "bzip2 9": (bz2.compress, bz2.decompress),
         "xz, as chosen": xz_pair(xz_filters(architecture)),
+        "xz fast, 4 MiB": xz_pair(
+            xz(**fast, **words, nice_len=64, depth=2, dict_size=4 << 20),
+        ),
+        "xz fast, 2 MiB": xz_pair(
+            xz(**fast, **words, nice_len=64, depth=2, dict_size=2 << 20),
+        ),
         "xz fast, lc3 lp0": xz_pair(xz(**fast, lc=3, lp=0, pb=2, nice_len=64, depth=2)),
         "xz fast, depth 4": xz_pair(xz(**fast, **words, nice_len=64, depth=4)),
         "xz fast, depth 16": xz_pair(xz(**fast, **words, nice_len=128, depth=16)),
@@ -80,6 +88,15 @@ def measured(work: Callable[[bytes], bytes], data: bytes) -> tuple[bytes, float]
     return work(data), time.process_time() - start
 
 
+def stored_zip(wheels: WheelSet, wheel: str, members: Sequence[str]) -> bytes:
+    """Return an archive of some members with nothing compressed."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name in members:
+            archive.writestr(zipfile.ZipInfo(name), wheels.read(wheel, name))
+    return buffer.getvalue()
+
+
 def archives(target: str, distribution: str) -> tuple[list[bytes], int, str]:
     """Return the slimmed wheels as plain zip archives, the bytes of the whole ones, and the CPU."""
     platform = platform_of(load_target(target))
@@ -89,7 +106,7 @@ def archives(target: str, distribution: str) -> tuple[list[bytes], int, str]:
     with open_wheels([path for _, path in wheels]) as opened:
         kept = decide(opened, backend.modules[distribution], backend.unasked)
         plain = [
-            bytes(stored_zip(opened, wheel, [file.member for file in files]))
+            stored_zip(opened, wheel, sorted(file.member for file in files))
             for wheel, files in kept.items()
         ]
     return plain, sum(pin.size_bytes for pin, _ in wheels), platform.architecture

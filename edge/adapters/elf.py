@@ -7,10 +7,8 @@ ABI (chapter 5) does.
 
 import re
 import struct
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from edge.errors import BundleError
 
@@ -100,24 +98,6 @@ def _file_offset(address: int, segments: list[tuple[int, int, int, int]]) -> int
         if kind == _SEGMENT_LOAD and start <= address < start + size:
             return offset + address - start
     raise ValueError(f"nothing is loaded at {address:#x}")
-
-
-def wheel_needs(path: Path) -> SystemNeeds:
-    """Return what all compiled files of a wheel need together.
-
-    Raises:
-        BundleError: it is no wheel, or a compiled file in it is damaged.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            found = [
-                elf_needs(archive.read(info))
-                for info in archive.infolist()
-                if _SHARED_OBJECT.match(info.filename) and info.file_size <= _LARGEST_FILE_BYTES
-            ]
-    except (zipfile.BadZipFile, struct.error, ValueError, IndexError) as error:
-        raise BundleError(f"a damaged wheel: {error}", where=path.name) from error
-    return all_needs(found)
 
 
 def all_needs(needs: list[SystemNeeds]) -> SystemNeeds:

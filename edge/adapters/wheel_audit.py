@@ -1,8 +1,8 @@
 """What a wheel's compiled files really need, read once and remembered by the wheel's digest."""
 
-import re
 import struct
-import zipfile
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,12 +11,11 @@ from edge.adapters.elf import SystemNeeds, all_needs, elf_needs
 from edge.adapters.files import read_json, write_json
 from edge.adapters.numpy_abi import NumpyNeeds, all_numpy_needs, numpy_needs
 from edge.adapters.store import cache_folder
+from edge.adapters.wheel_set import WheelSet, open_wheels
 from edge.errors import BundleError, ConfigError
 from edge.records.codec import from_dict, to_dict
 from edge.records.target import WheelPin
 
-_SHARED_OBJECT: Final = re.compile(r".*\.so(\.[0-9.]+)?$")
-_LARGEST_FILE_BYTES: Final = 1 << 30
 _NUMPY: Final = "numpy"
 
 
@@ -28,27 +27,26 @@ class WheelAudit:
     numpy: NumpyNeeds
 
 
-def wheel_audit(path: Path) -> WheelAudit:
-    """Return what a wheel's compiled files need; its archive is read once for both.
+def wheel_audit(wheels: WheelSet, wheel: str) -> WheelAudit:
+    """Return what the compiled files of one of the wheels need.
 
     Raises:
-        BundleError: it is no wheel, or a compiled file in it is damaged.
+        BundleError: one of them is damaged.
     """
     system, numpy = [], []
     try:
-        with zipfile.ZipFile(path) as archive:
-            for info in archive.infolist():
-                if _SHARED_OBJECT.match(info.filename) and info.file_size <= _LARGEST_FILE_BYTES:
-                    data = archive.read(info)
-                    system.append(elf_needs(data))
-                    numpy.append(numpy_needs(data))
-    except (zipfile.BadZipFile, struct.error, ValueError, IndexError) as error:
-        raise BundleError(f"a damaged wheel: {error}", where=path.name) from error
+        for data in wheels.compiled(wheel):
+            system.append(elf_needs(data))
+            numpy.append(numpy_needs(data))
+    except (struct.error, ValueError, IndexError) as error:
+        raise BundleError(f"a damaged wheel: {error}", where=wheel) from error
     return WheelAudit(system=all_needs(system), numpy=all_numpy_needs(numpy))
 
 
-def audited(pin: WheelPin, path: Path) -> WheelAudit:
+def audited(pin: WheelPin, path: Path, opened: Callable[[], WheelSet] | None = None) -> WheelAudit:
     """Return what a wheel needs; reading 50 MB of compressed code once is enough.
+
+    `opened` gives a set of wheels that this one is in, where somebody reads it anyway.
 
     Raises:
         BundleError: it is no wheel, or a compiled file in it is damaged.
@@ -58,7 +56,8 @@ def audited(pin: WheelPin, path: Path) -> WheelAudit:
         return from_dict(WheelAudit, read_json(remembered), remembered)
     except ConfigError:
         # Not there, or of an older edgekit.
-        audit = wheel_audit(path)
+        with open_wheels([path]) if opened is None else nullcontext(opened()) as wheels:
+            audit = wheel_audit(wheels, path.name)
         if pin.name == _NUMPY:
             # Its own modules are made with it.
             audit = WheelAudit(system=audit.system, numpy=NumpyNeeds())

@@ -3,9 +3,10 @@
 import csv
 import io
 import re
+import threading
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -63,6 +64,10 @@ class WheelSet:
         except _DAMAGE as error:
             raise BundleError(f"a damaged wheel: {member}: {error}", where=wheel) from error
 
+    def compiled(self, wheel: str) -> Iterator[bytes]:
+        """Yield the bytes of a wheel's compiled files."""
+        return (data for (name, _), data in self._compiled.items() if name == wheel)
+
     def size_bytes(self, wheel: str, member: str) -> int:
         """Return how large a member is."""
         return self._archives[wheel].getinfo(member).file_size
@@ -118,7 +123,11 @@ class WheelSet:
         name = path.rpartition("/")[2]
         stem = name.partition(".")[0]
         importable = name.endswith(".so") and b"PyInit_" + stem.encode() in data
-        names = {name, name.partition(".so")[0] + ".so", elf_links(data).soname or name}
+        try:
+            soname = elf_links(data).soname or name
+        except BundleError as error:
+            raise BundleError(f"a damaged wheel: {member}: {error.what}", where=wheel) from error
+        names = {name, name.partition(".so")[0] + ".so", soname}
         return WheelFile(
             wheel=wheel,
             member=member,
@@ -146,6 +155,22 @@ def open_wheels(paths: Sequence[Path]) -> Iterator[WheelSet]:
             except _DAMAGE as error:
                 raise BundleError(f"a damaged wheel: {error}", where=path.name) from error
         yield WheelSet(archives)
+
+
+@contextmanager
+def opened_once(paths: Sequence[Path]) -> Iterator[Callable[[], WheelSet]]:
+    """Give a function that opens some wheels when it is called first; any thread may call it."""
+    lock = threading.Lock()
+    found: list[WheelSet] = []
+    with ExitStack() as stack:
+
+        def opened() -> WheelSet:
+            with lock:
+                if not found:
+                    found.append(stack.enter_context(open_wheels(paths)))
+                return found[0]
+
+        yield opened
 
 
 def _installed_path(info: zipfile.ZipInfo) -> str | None:

@@ -6,13 +6,12 @@ A cached wheel is used by its digest alone; a platform whose wheels were had onc
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from edge.adapters.elf import SystemNeeds, all_needs, version_key
@@ -24,6 +23,7 @@ from edge.adapters.resolution import provided_versions, resolve
 from edge.adapters.store import cache_folder
 from edge.adapters.wheel_audit import WheelAudit, audited
 from edge.adapters.wheel_search import known_to_run, missing_wheel
+from edge.adapters.wheel_set import WheelSet
 from edge.errors import BundleError, ConfigError
 from edge.records.codec import from_dict
 from edge.records.platform import Platform
@@ -43,24 +43,44 @@ def wheels_for(platform: Platform, runtime: TargetRuntime) -> tuple[tuple[WheelP
         HostError: no network, no disk space.
     """
     pins = runtime.wheels or _locked(platform, runtime)
+    _require_fitting(pins, platform)
+    _fetch([pin for pin in pins if not _is_cached(pin)], platform)
+    return _placed(pins)
+
+
+def cached_wheels(
+    platform: Platform, runtime: TargetRuntime
+) -> tuple[tuple[WheelPin, Path], ...] | None:
+    """Return what `wheels_for` does if all of it is cached; otherwise None.
+
+    Raises:
+        BundleError: a wheel does not run on the platform.
+    """
+    pins = runtime.wheels or _read_lock(_lock_path(platform, runtime))
+    if pins is None or not all(map(_is_cached, pins)):
+        return None
+    _require_fitting(pins, platform)
+    return _placed(pins)
+
+
+def _require_fitting(pins: Sequence[WheelPin], platform: Platform) -> None:
     tags = frozenset(platform_tags(platform))
     for pin in pins:
-        _require_fitting(pin, platform, tags)
-    _fetch([pin for pin in pins if not _is_cached(pin)], platform)
+        try:
+            wheel_tags = parse_wheel_filename(pin.filename)[3]
+        except InvalidWheelFilename as error:
+            raise BundleError(f"not a wheel's file name: {error}", where=platform.name) from error
+        if tags.isdisjoint(wheel_tags):
+            what = (
+                f"{pin.filename} is not for {platform.architecture}, Python {platform.python}, "
+                f"glibc {platform.glibc}"
+            )
+            hint = "correct the pins of the target's file"
+            raise BundleError(what, where=platform.name, hint=hint)
+
+
+def _placed(pins: Sequence[WheelPin]) -> tuple[tuple[WheelPin, Path], ...]:
     return tuple((pin, _place(pin)) for pin in sorted(pins, key=lambda pin: pin.filename))
-
-
-def _require_fitting(pin: WheelPin, platform: Platform, tags: frozenset[Tag]) -> None:
-    try:
-        wheel_tags = parse_wheel_filename(pin.filename)[3]
-    except InvalidWheelFilename as error:
-        raise BundleError(f"not a wheel's file name: {error}", where=platform.name) from error
-    if tags.isdisjoint(wheel_tags):
-        what = (
-            f"{pin.filename} is not for {platform.architecture}, Python {platform.python}, "
-            f"glibc {platform.glibc}"
-        )
-        raise BundleError(what, where=platform.name, hint="correct the pins of the target's file")
 
 
 def _place(pin: WheelPin) -> Path:
@@ -104,14 +124,18 @@ def _keep(downloaded: Path, pin: WheelPin) -> None:
 
 def _locked(platform: Platform, runtime: TargetRuntime) -> tuple[WheelPin, ...]:
     """Return the closure of a runtime that the target does not pin: remembered, or resolved now."""
-    asked = [f"{runtime.distribution}=={runtime.version}", *platform.held, *runtime.provided]
-    key = json.dumps([asked, pip_options(platform)])
-    lock = cache_folder("locks") / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
+    lock = _lock_path(platform, runtime)
     pins = _read_lock(lock)
     if pins is None:
         pins = lock_wheels(platform, runtime)
         write_json(lock, [asdict(pin) for pin in pins])
     return pins
+
+
+def _lock_path(platform: Platform, runtime: TargetRuntime) -> Path:
+    asked = [f"{runtime.distribution}=={runtime.version}", *platform.held, *runtime.provided]
+    key = json.dumps([asked, pip_options(platform)])
+    return cache_folder("locks") / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
 
 
 def lock_wheels(platform: Platform, runtime: TargetRuntime) -> tuple[WheelPin, ...]:
@@ -175,16 +199,18 @@ def audit_wheels(
     wheels: Sequence[tuple[WheelPin, Path]],
     platform: Platform,
     runtime: TargetRuntime | None = None,
+    opened: Callable[[], WheelSet] | None = None,
 ) -> SystemNeeds:
     """Return what the wheels' compiled files need, once the platform is found to have it.
 
     `runtime` is the one that they are for; what it has from the target's own distribution counts.
+    `opened` opens them, where somebody reads them anyway.
 
     Raises:
         BundleError: the platform does not have it, whatever the wheels' names say, or the wheels
             do not fit each other.
     """
-    audits = [(pin, audited(pin, path)) for pin, path in wheels]
+    audits = [(pin, audited(pin, path, opened)) for pin, path in wheels]
     for pin, audit in audits:
         is_runtime = runtime is not None and pin.name == canonicalize_name(runtime.distribution)
         for name, needed, there in (

@@ -13,7 +13,7 @@ from typing import Final
 from edge.records.wheel_files import Names, WheelFile
 
 # A change of any rule is a new number, so that no cache gives what older rules decided.
-RULES: Final = 1
+RULES: Final = 3
 # For compilers, linkers, debuggers and type checkers.
 _NEVER_RUN: Final = (
     ".a",
@@ -27,6 +27,10 @@ _NEVER_RUN: Final = (
     ".pyi",
     "/py.typed",
 )
+# They drive compilers, which no device of a bundle is asked to have. numpy imports them when somebody
+# takes them as its attributes, and its tests do.
+_FOR_COMPILERS: Final = ("numpy.distutils", "numpy.f2py")
+_LARGE_BYTES: Final = 1 << 20
 _TESTS: Final = frozenset({"test", "tests"})
 _LICENCE: Final = re.compile(
     r"(licen[cs]e|notice|copying|copyright|authors|third.?party)", re.IGNORECASE
@@ -51,6 +55,23 @@ def kept_files(
         closure.reach(root)
     closure.follow()
     return frozenset(closure.kept | set(_others(files, closure)))
+
+
+def likely_files(files: Sequence[WheelFile]) -> frozenset[WheelFile]:
+    """Return files that are nearly always kept, known without looking into any.
+
+    A wheel's metadata always is; its largest modules are what it is installed for, and auditwheel
+    puts into NAME.libs what such modules are linked with.
+    """
+    return frozenset(
+        file
+        for file in files
+        if _is_metadata(file.path)
+        or (
+            file.size_bytes >= _LARGE_BYTES
+            and (file.importable or dirname(file.path).endswith(".libs"))
+        )
+    )
 
 
 def module_name(file: WheelFile) -> str | None:
@@ -100,6 +121,8 @@ class _Closure:
 
     def reach(self, name: str) -> None:
         """Keep the module of that name, if there is one, and the packages that it lies in."""
+        if any(name == top or name.startswith(top + ".") for top in _FOR_COMPILERS):
+            return
         for module in (*_parents(name), name):
             for file in self._modules.get(module, ()):
                 self._keep(file)

@@ -1,19 +1,17 @@
 """From a model and a target to a bundle: every reason to fail on the device fails here first."""
 
 import tempfile
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from edge.adapters.bundle import WrittenBundle, write_bundle
 from edge.adapters.files import host_error
 from edge.adapters.signing import Signer
 from edge.adapters.targets import load_target, load_targets
-from edge.adapters.wheelhouse import audit_wheels, wheels_for
+from edge.adapters.wheelhouse import cached_wheels, wheels_for
 from edge.backends import backend_names, load_backend
 from edge.errors import BundleError
 from edge.reasoning.bundling import (
@@ -26,17 +24,15 @@ from edge.reasoning.bundling import (
 from edge.reasoning.support import support_by, support_remedy
 from edge.records.model import Format, ModelInfo
 from edge.records.platform import Platform, platform_of
-from edge.records.target import TargetRuntime, WheelPin
+from edge.records.target import TargetRuntime
 from edge.workflows.bundle_content import SAMPLES_PATH, BundleContent, spelled_plainly
 from edge.workflows.bundle_samples import make_bundle_samples
 from edge.workflows.inputs import samples_from
-from edge.workflows.inspect import inspect_model
+from edge.workflows.inspect import inspect_model, model_format
 from edge.workflows.models import ModelChoice
-from edge.workflows.slim import SlimWheel, slim_wheels
+from edge.workflows.shares import Shares
 from edge.workflows.this_host import HOST, this_platform
-
-if TYPE_CHECKING:
-    from edge.adapters.elf import SystemNeeds
+from edge.workflows.wheel_work import work_on_wheels
 
 Progress = Callable[[float], None]
 
@@ -82,42 +78,45 @@ def package_model(
     _require_writable(path)
     require_processor(platform)
     sizes = {**choice.shapes, **shapes}
-    info = inspect_model(choice.path, sizes)
-    chosen = _runtime(platform, info.format, runtime, runtime_version)
-    _require_support(info, platform, chosen)
-    require_memory(platform, info, chosen)
-    wheels = wheels_for(platform, chosen)
-    shares = _Shares(progress)
+    chosen = _runtime(platform, model_format(choice.path), runtime, runtime_version)
+    shares = Shares(progress)
     with (
-        _work_on_wheels(wheels, platform, chosen, shares) as (audited, slimmed),
+        work_on_wheels(platform, chosen, shares, _SLIMMING) as begin,
         _scratch_folder() as scratch,
-        samples_from(inputs, choice, info) as given,
     ):
-        samples = make_bundle_samples(
-            choice.path,
-            info,
-            chosen.backend,
-            shapes=sizes,
-            inputs=given or choice.samples,
-            out=scratch / SAMPLES_PATH,
-            progress=shares.of(_SAMPLES),
-        )
+        # What needs no network begins before it is known whether the model fits.
+        cached = cached_wheels(platform, chosen)
+        work = None if cached is None else begin(cached)
+        info = inspect_model(choice.path, sizes)
+        _require_support(info, platform, chosen)
+        require_memory(platform, info, chosen)
+        work = work or begin(wheels_for(platform, chosen))
+        with samples_from(inputs, choice, info) as given:
+            samples = make_bundle_samples(
+                choice.path,
+                info,
+                chosen.backend,
+                shapes=sizes,
+                inputs=given or choice.samples,
+                out=scratch / SAMPLES_PATH,
+                progress=shares.of(_SAMPLES),
+            )
         content = BundleContent(
             name=name,
             sequence=sequence,
             platform=platform,
             system=system,
             runtime=chosen,
-            needs=audited.result(),
+            needs=work.needs.result(),
             threads=threads or platform.cores,
             choice=choice,
             info=info,
-            whole_wheels=wheels,
+            whole_wheels=work.whole,
             samples=samples,
             own_inputs=inputs is not None,
         )
         # Not before: both read syntax trees, which Python 3.11 cannot do in two threads at once.
-        slim = slimmed.result()
+        slim = work.slim.result()
         papers = content.papers()
         return write_bundle(
             path,
@@ -194,62 +193,3 @@ def _require_support(info: ModelInfo, platform: Platform, runtime: TargetRuntime
         otherwise = "export the model for an older runtime, or take a target with a newer one"
         hint = support_remedy(info, runtime, load_targets()) or otherwise
         raise BundleError(what, where=platform.name, hint=hint)
-
-
-class _Shares:
-    """Adds up the progress of what is done at the same time; stopped, it ends what still runs."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._lock = threading.Lock()
-        self._progress = progress
-        self._done: dict[int, float] = {}
-        self._is_stopped = False
-
-    def of(self, share: float) -> Progress:
-        """Return the progress of a part that is `share` of the whole."""
-        number = len(self._done)
-        self._done[number] = 0.0
-
-        def tell(fraction: float) -> None:
-            with self._lock:
-                if self._is_stopped:
-                    raise _Stopped
-                self._done[number] = share * fraction
-                self._progress(min(1.0, sum(self._done.values())))
-
-        return tell
-
-    def stop(self) -> None:
-        """Make whatever tells its progress from now on end."""
-        with self._lock:
-            self._is_stopped = True
-
-
-class _Stopped(Exception):
-    """Nobody waits for the result any more."""
-
-
-@contextmanager
-def _work_on_wheels(
-    wheels: Sequence[tuple[WheelPin, Path]],
-    platform: Platform,
-    runtime: TargetRuntime,
-    shares: _Shares,
-) -> "Iterator[tuple[Future[SystemNeeds], Future[tuple[SlimWheel, ...]]]]":
-    """Audit, slim and compress the wheels while the caller goes on: at first it takes seconds."""
-    backend = load_backend(runtime.backend)
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        try:
-            yield (
-                pool.submit(audit_wheels, wheels, platform, runtime),
-                pool.submit(
-                    slim_wheels,
-                    wheels,
-                    backend.modules[runtime.distribution],
-                    platform.architecture,
-                    shares.of(_SLIMMING),
-                    unasked=backend.unasked,
-                ),
-            )
-        finally:
-            shares.stop()

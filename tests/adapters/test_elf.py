@@ -44,7 +44,20 @@ def small_elf(
 
     identity = b"\x7fELF" + bytes([2 if wide else 1, 1 if order == "<" else 2, 1]) + bytes(9)
     head = header.pack(
-        identity, 3, 183, 1, 0, header.size, 0, 0, header.size, segment.size, 2, 0, 0, 0
+        identity,
+        3,
+        183 if wide else 40,
+        1,
+        0,
+        header.size,
+        0,
+        0,
+        header.size,
+        segment.size,
+        2,
+        0,
+        0,
+        0,
     )
     loaded = packed(1, 0, size) + packed(2, dynamic_at, len(dynamic))
     return head + loaded + dynamic + strings + extra

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from small_bundle import tiny_wheel
+from test_elf import small_elf
 
 from edge.adapters.numpy_abi import NumpyNeeds, all_numpy_needs, numpy_misfit, numpy_needs
 from edge.adapters.targets import load_target
@@ -64,7 +65,9 @@ def test_what_several_files_need_together() -> None:
     assert all_numpy_needs([]) == NumpyNeeds()
 
 
-def wheel(folder: Path, name: str, version: str, data: bytes = b"") -> tuple[WheelPin, Path]:
+def wheel(
+    folder: Path, name: str, version: str, data: bytes = b"", *, wide: bool = True
+) -> tuple[WheelPin, Path]:
     pin = WheelPin(
         name=name,
         version=version,
@@ -73,7 +76,7 @@ def wheel(folder: Path, name: str, version: str, data: bytes = b"") -> tuple[Whe
         size_bytes=1,
     )
     path = folder / pin.filename
-    path.write_bytes(tiny_wheel({"native.so": data}))
+    path.write_bytes(tiny_wheel({"native.so": small_elf(extra=data, wide=wide)}))
     return pin, path
 
 
@@ -94,7 +97,7 @@ def test_a_set_with_the_wrong_numpy_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_numpy_of_the_targets_own_archive_counts(tmp_path: Path) -> None:
-    new = wheel(tmp_path, "runtime", "1.0", NEW + FLOOR.replace(b"1.23", b"2.1"))
+    new = wheel(tmp_path, "runtime", "1.0", NEW + FLOOR.replace(b"1.23", b"2.1"), wide=False)
     given = replace(RUNTIME, provided=("numpy==1.24.2",))
     with pytest.raises(BundleError) as caught:
         audit_wheels([new], PI_32, given)

@@ -13,7 +13,7 @@ import pytest
 from made_packages import made_wheel
 from test_elf import small_elf
 
-from edge.adapters.slim import pack_wheels, stored_zip, xz_filters
+from edge.adapters.slim import pack_wheels, xz_filters
 from edge.adapters.wheel_set import WheelSet, open_wheels
 from edge.errors import BundleError, HostError
 from edge.records.wheel_files import WheelFile
@@ -93,7 +93,7 @@ def pack(paths: list[Path], folder: Path, fractions: list[float] | None = None) 
     folder.mkdir(exist_ok=True)
     progress = (fractions if fractions is not None else []).append
     with open_wheels(paths) as wheels:
-        slimmed = pack_wheels(wheels, kept_of(wheels), folder, "aarch64", progress)
+        slimmed = pack_wheels(wheels, lambda: kept_of(wheels), folder, "aarch64", progress)
     for one in slimmed:
         data = (folder / f"{one.filename}.xz").read_bytes()
         assert one.sha256 == hashlib.sha256(data).hexdigest()
@@ -120,6 +120,48 @@ def test_what_is_packed(paths: list[Path], tmp_path: Path) -> None:
     assert {i.compress_type for i in infos} == {zipfile.ZIP_STORED}
     assert {i.date_time for i in infos} == {(1980, 1, 1, 0, 0, 0)}
     assert {i.external_attr >> 16 for i in infos} == {stat.S_IFREG | 0o644}
+
+
+@pytest.mark.parametrize(
+    ("likely", "first"),
+    [
+        # All of them are kept: they come first, in the order of their names.
+        ([MODULE, "one-1.0.dist-info/RECORD"], [MODULE, "one-1.0.dist-info/RECORD"]),
+        # One of them is not, which was compressed in vain.
+        (["one/__init__.py", "one/fast.so"], ["one/fast.so"]),
+    ],
+)
+def test_what_is_likely_is_packed_first(
+    paths: list[Path], tmp_path: Path, likely: list[str], first: list[str]
+) -> None:
+    with open_wheels(paths) as wheels:
+        guessed = [f for f in wheels.files if f.wheel == ONE and f.member in likely]
+        slimmed, _ = pack_wheels(
+            wheels,
+            lambda: kept_of(wheels),
+            tmp_path,
+            "aarch64",
+            lambda _f: None,
+            likely=guessed,
+        )
+        data = (tmp_path / f"{ONE}.xz").read_bytes()
+        with zipfile.ZipFile(io.BytesIO(lzma.decompress(data))) as archive:
+            assert archive.testzip() is None
+            assert archive.namelist() == sorted(first) + sorted(set(slimmed.kept) - set(first))
+            assert all(wheels.read(ONE, n) == archive.read(n) for n in archive.namelist())
+    assert slimmed.sha256 == hashlib.sha256(data).hexdigest()
+    assert slimmed.size_bytes == len(data)
+    assert slimmed.unpacked_bytes == len(lzma.decompress(data))
+
+
+def test_a_decision_that_fails_ends_all_threads(paths: list[Path], tmp_path: Path) -> None:
+    def fail() -> dict[str, list[WheelFile]]:
+        raise BundleError("it is damaged")
+
+    with open_wheels(paths) as wheels, pytest.raises(BundleError, match="it is damaged"):
+        pack_wheels(wheels, fail, tmp_path, "aarch64", lambda _f: None, likely=wheels.files)
+    assert sorted(tmp_path.iterdir()) == sorted(paths)
+    assert threading.active_count() == 1
 
 
 def test_the_same_wheels_give_the_same_bytes(paths: list[Path], tmp_path: Path) -> None:
@@ -169,14 +211,14 @@ def test_an_interruption_ends_all_threads(paths: list[Path], tmp_path: Path) -> 
     folder = tmp_path / "out"
     folder.mkdir()
     with open_wheels(paths) as wheels, pytest.raises(KeyboardInterrupt):
-        pack_wheels(wheels, kept_of(wheels), folder, "aarch64", interrupt)
+        pack_wheels(wheels, lambda: kept_of(wheels), folder, "aarch64", interrupt)
     assert list(folder.glob(".*.part")) == []
     assert threading.active_count() == 1
 
 
 def test_a_folder_that_is_not_there_is_named(paths: list[Path], tmp_path: Path) -> None:
     with open_wheels(paths) as wheels, pytest.raises(HostError, match="no such file"):
-        pack_wheels(wheels, kept_of(wheels), tmp_path / "gone", "aarch64", lambda _f: None)
+        pack_wheels(wheels, lambda: kept_of(wheels), tmp_path / "gone", "aarch64", lambda _f: None)
 
 
 @pytest.mark.parametrize(
@@ -206,10 +248,3 @@ def test_a_damaged_member_is_named(paths: list[Path]) -> None:
     with pytest.raises(BundleError) as caught, open_wheels(paths):
         pass
     assert str(caught.value).startswith(f"{ONE}: a damaged wheel: {MODULE}: ")
-
-
-def test_a_stored_zip_holds_what_it_is_asked_for(paths: list[Path]) -> None:
-    with open_wheels(paths) as wheels:
-        data = bytes(stored_zip(wheels, TWO, ["two/inner.py", "two/__init__.py"]))
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        assert archive.namelist() == ["two/__init__.py", "two/inner.py"]

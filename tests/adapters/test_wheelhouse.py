@@ -16,8 +16,9 @@ from edge.adapters.elf import SystemNeeds, elf_needs
 from edge.adapters.platform_tags import pip_options, platform_names
 from edge.adapters.registry import PackagePin
 from edge.adapters.targets import load_target
-from edge.adapters.wheel_audit import wheel_audit
-from edge.adapters.wheelhouse import audit_wheels, wheels_for
+from edge.adapters.wheel_audit import WheelAudit, wheel_audit
+from edge.adapters.wheel_set import open_wheels
+from edge.adapters.wheelhouse import audit_wheels, cached_wheels, wheels_for
 from edge.errors import BundleError, HostError
 from edge.records.platform import Platform, platform_of
 from edge.records.target import TargetRuntime, WheelPin
@@ -151,6 +152,21 @@ def test_a_wheel_is_downloaded_once(registry: Registry, own_cache: Path) -> None
     assert [p.name for p in (own_cache / "wheels").iterdir()] == [PIN.sha256]
 
 
+def test_what_is_cached_needs_no_registry(registry: Registry) -> None:
+    platform = replace(PI, held=("numpy==1.26.4",))
+    unpinned = replace(RUNTIME, distribution="tiny", wheels=())
+    assert cached_wheels(platform, RUNTIME) is None
+    assert cached_wheels(platform, unpinned) is None
+    assert (registry.resolutions, registry.downloads) == (0, 0)
+    for runtime in (RUNTIME, unpinned):
+        wheels = wheels_for(platform, runtime)
+        before = (registry.resolutions, registry.downloads)
+        assert cached_wheels(platform, runtime) == wheels
+        assert (registry.resolutions, registry.downloads) == before
+    wheels[0][1].write_bytes(b"damaged")
+    assert cached_wheels(platform, RUNTIME) is None
+
+
 def test_a_damaged_wheel_in_the_cache_is_downloaded_again(registry: Registry) -> None:
     ((_, path),) = wheels_for(PI, RUNTIME)
     path.write_bytes(b"damaged")
@@ -223,10 +239,15 @@ def test_a_cut_elf_file_is_a_damaged_wheel(tmp_path: Path) -> None:
         path = tmp_path / "tiny.whl"
         path.write_bytes(tiny_wheel({"tiny/x.so": data[:length]}))
         with pytest.raises(BundleError, match=r"^tiny\.whl: a damaged wheel: "):
-            wheel_audit(path)
+            audit_of(path)
     (tmp_path / "tiny.whl").write_bytes(b"no wheel")
     with pytest.raises(BundleError, match="a damaged wheel: File is not a zip file"):
-        wheel_audit(tmp_path / "tiny.whl")
+        audit_of(tmp_path / "tiny.whl")
+
+
+def audit_of(path: Path) -> WheelAudit:
+    with open_wheels([path]) as wheels:
+        return wheel_audit(wheels, path.name)
 
 
 def small_elf(machine: int, names: Sequence[str]) -> bytes:

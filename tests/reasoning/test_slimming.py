@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.reasoning.imports import python_names
-from edge.reasoning.slimming import is_package, kept_files, module_name
+from edge.reasoning.slimming import is_package, kept_files, likely_files, module_name
 from edge.records.wheel_files import Names, WheelFile
 
 
@@ -225,6 +225,36 @@ def test_what_nobody_asks_for_is_left_out_though_it_is_named() -> None:
     named = {A.path: Names(libraries=frozenset({"libgpu.so"}))}
     assert keep([A, accelerator], named) == {A.path, accelerator.path}
     assert keep([A, accelerator], named, unasked=["libgpu.so"]) == {A.path}
+
+
+def test_what_drives_compilers_is_left_out_though_it_is_imported() -> None:
+    paths = ["numpy/__init__.py", "numpy/f2py/__init__.py", "numpy/f2py/rules.py", "numpy/f2pyx.py"]
+    named = {
+        "numpy/__init__.py": Names(
+            modules=frozenset({"numpy.f2py.rules", "numpy.f2pyx"}), children=frozenset({"numpy"})
+        )
+    }
+    assert keep([file(path) for path in paths], named, roots=["numpy"]) == {
+        "numpy/__init__.py",
+        "numpy/f2pyx.py",
+    }
+
+
+def test_likely_are_metadata_large_modules_and_their_libraries() -> None:
+    large, small = 2 << 20, 1000
+    files = [
+        replace(extension("a/m.abi3.so"), size_bytes=large),
+        replace(extension("a/n.abi3.so"), size_bytes=small),
+        replace(library("a.libs/libblas.so.3"), size_bytes=large),
+        replace(library("a/libother.so"), size_bytes=large),
+        replace(file("a/data.bin"), size_bytes=large),
+        file("a-1.0.dist-info/RECORD"),
+    ]
+    assert {one.path for one in likely_files(files)} == {
+        "a/m.abi3.so",
+        "a.libs/libblas.so.3",
+        "a-1.0.dist-info/RECORD",
+    }
 
 
 def test_data_stays_with_the_code_around_it() -> None:

@@ -1,11 +1,14 @@
 """Slimmed wheels: real runtimes use nothing that was left out, and give the same answers."""
 
 import ast
+import gc
 import json
 import os
 import re
 import subprocess
 import sys
+import threading
+import time
 import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,6 +27,7 @@ from edge.device.wheels import unpack_wheels
 from edge.errors import BundleError
 from edge.records.manifest import BundleWheel
 from edge.records.target import TargetRuntime, WheelPin
+from edge.workflows import slim as workflow
 from edge.workflows.slim import SlimWheel, slim_wheels
 from edge.workflows.this_host import this_platform
 
@@ -338,3 +342,35 @@ def test_what_is_no_wheel_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError) as caught:
         slim_small([pinned(path)])
     assert str(caught.value) == f"{path.name}: a damaged wheel: File is not a zip file"
+
+
+class _Cycle:
+    """Garbage that only a collection finds, and that lets other threads run when it goes."""
+
+    def __init__(self) -> None:
+        self.me = self
+
+    def __del__(self) -> None:
+        time.sleep(0)
+
+
+def test_trees_are_read_beside_another_thread_that_reads_some() -> None:
+    """Python 3.11 fails half of the time where a collection comes in the middle."""
+    source = Path(ast.__file__).read_bytes()
+    stopped = threading.Event()
+
+    def read_others() -> None:
+        while not stopped.is_set():
+            ast.literal_eval("{'shape': (1, (2, 3))}")
+
+    other = threading.Thread(target=read_others)
+    other.start()
+    try:
+        with workflow._no_collection():
+            for _ in range(15):
+                _cycles = [_Cycle() for _ in range(50)]
+                ast.parse(source)
+        assert gc.isenabled()
+    finally:
+        stopped.set()
+        other.join()
