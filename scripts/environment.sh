@@ -66,6 +66,9 @@ install_test_programs() {
   command -v skopeo >/dev/null || missing+=(skopeo)
   command -v umoci >/dev/null || missing+=(umoci)
   command -v qemu-aarch64 >/dev/null || missing+=(qemu-user)
+  command -v ssh >/dev/null || missing+=(openssh-client)
+  # It stands in a folder that is not on everybody's PATH.
+  [ -x /usr/sbin/sshd ] || missing+=(openssh-server)
   [ "${#missing[@]}" -gt 0 ] || return 0
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     say "installing what tests compare with: ${missing[*]}"
