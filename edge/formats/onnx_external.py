@@ -41,14 +41,17 @@ class External:
 
 
 def check_external(proto: onnx.ModelProto, folder: Path) -> External:
-    """Check every reference to external data and return the files.
+    """Check the size of every stored tensor, and every reference to external data.
 
     Raises:
-        ModelError: a reference is not of the plain kind, or its file is missing or too short.
+        ModelError: a size is negative, or a reference is not of the plain kind, or its file is
+            missing or too short.
     """
     sizes: dict[str, int] = {}
     total = 0
     for tensor in _tensors(proto):
+        if any(size < 0 for size in tensor.dims):
+            raise ModelError(f"tensor {printable(tensor.name, 60)!r} has a negative size")
         if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
             total += _check(tensor, folder, sizes)
     hashed = sum(sizes.values()) <= _MOST_HASHED_BYTES

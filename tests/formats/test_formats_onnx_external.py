@@ -92,3 +92,21 @@ def test_in_an_attribute_and_in_a_subgraph(tmp_path: Path) -> None:
     for proto in (model([constant], []), model([nested], [value("x", [], TensorProto.BOOL)])):
         with pytest.raises(ModelError, match="no plain file name"):
             read(proto, tmp_path)
+
+
+@pytest.mark.parametrize("place", ["a weight", "an attribute", "external data"])
+def test_a_negative_size_is_refused(place: str, tmp_path: Path) -> None:
+    made = _model(_entries())
+    tensor = made.graph.initializer[0]
+    tensor.dims[1] = -5
+    if place != "external data":
+        tensor.data_location = TensorProto.DEFAULT
+        del tensor.external_data[:]
+    if place == "an attribute":
+        made.graph.node[0].attribute.add(name="value", type=onnx.AttributeProto.TENSOR).t.CopyFrom(
+            tensor
+        )
+        made.graph.ClearField("initializer")
+    (tmp_path / "w.bin").write_bytes(bytes(96))
+    with pytest.raises(ModelError, match=r"^tensor 'w' has a negative size$"):
+        read(made, tmp_path)
