@@ -145,12 +145,16 @@ class CardAccuracy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preprocessing:
-    """How raw data becomes the input tensor: value * scale + offset, in `layout`."""
+    """How raw data becomes the input tensor: value * scale + offset, in `layout`.
+
+    `sample_rate_hz` is the rate at which a model of sound takes its samples.
+    """
 
     description: str
     scale: float | None = None
     offset: float | None = None
     layout: str | None = None
+    sample_rate_hz: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
