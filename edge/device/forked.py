@@ -11,13 +11,13 @@ file imports as little as it can.
 import os
 import signal
 import sys
-from typing import IO, TYPE_CHECKING, Any, List, Mapping, Optional, Sequence, Set, Union
+from typing import IO, TYPE_CHECKING, Any, List, Mapping, NamedTuple, Optional, Sequence, Set, Union
 
 if TYPE_CHECKING:
     import threading
 
 # Whoever is interrupted between the fork and its own setting up would unwind the parent's code.
-_HELD_BACK = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+HELD_BACK = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 # Where /proc is not to be had.
 _FEW_DESCRIPTORS = 256
 
@@ -40,12 +40,12 @@ class Forked:
         # Both would write it.
         sys.stdout.flush()
         sys.stderr.flush()
-        pipes = _Pipes()
-        held = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
+        pipes = Pipes()
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
         try:
             self.pid = os.fork()
             if self.pid == 0:
-                _live(pipes, parent, held, self.paths, modules)
+                live(pipes.ends(), parent, held, self.paths, modules)
         except BaseException:
             pipes.close()
             raise
@@ -88,8 +88,20 @@ class Forked:
             # Somebody ignores SIGCHLD, and the kernel kept no status.
             self._status = 0
             return
-        signalled = os.WIFSIGNALED(status)
-        self._status = -os.WTERMSIG(status) if signalled else os.WEXITSTATUS(status)
+        self._status = exit_status(status)
+
+
+class Ends(NamedTuple):
+    """The child's ends of the three pipes between it and its parent."""
+
+    printed: int
+    answered: int
+    request: int
+
+
+def exit_status(status: int) -> int:
+    """Return the exit status in what wait(2) gives, or minus the signal."""
+    return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
 def fork_ahead(paths: Sequence[str], modules: Sequence[str]) -> None:
@@ -118,10 +130,15 @@ def forked_child(paths: Sequence[str]) -> Forked:
     return Forked(paths)
 
 
-class _Pipes:
+class Pipes:
     """The three pipes between parent and child."""
 
     def __init__(self) -> None:
+        """Open them.
+
+        Raises:
+            OSError: there are too many descriptors.
+        """
         self._open: List[int] = []
         try:
             for _ in range(3):
@@ -133,11 +150,17 @@ class _Pipes:
             self._open
         )
 
+    def ends(self) -> Ends:
+        """Return the child's."""
+        return Ends(self.printed, self.answered, self.request)
+
     def close(self) -> None:
+        """Close all ends."""
         for descriptor in self._open:
             os.close(descriptor)
 
     def keep_the_parents(self) -> "tuple[IO[bytes], IO[bytes], IO[bytes]]":
+        """Close the child's ends, and return output, answers and requests."""
         for descriptor in (self.printed, self.answered, self.request):
             os.close(descriptor)
         return (
@@ -147,8 +170,8 @@ class _Pipes:
         )
 
 
-def _live(
-    pipes: _Pipes,
+def live(
+    pipes: Ends,
     parent: int,
     held: "Set[Union[int, signal.Signals]]",
     paths: Sequence[str],
@@ -172,7 +195,7 @@ def _live(
 
 
 def _work(
-    pipes: _Pipes,
+    pipes: Ends,
     parent: int,
     held: "Set[Union[int, signal.Signals]]",
     paths: Sequence[str],

@@ -6,6 +6,7 @@ from typing import Any, Dict, Optional, Tuple
 from edge.device.parent import Limits, memory_limit, run_child
 from edge.device.parts import Unpacked
 from edge.device.ready import session_model
+from edge.device.settings import read_settings
 from edge.errors import RuntimeFailure, UsageError
 from edge.records.codec import to_dict
 from edge.records.manifest import Manifest
@@ -87,18 +88,40 @@ def _ask(
 def opened_model(
     manifest: Manifest, parts: Unpacked, config: SessionConfig
 ) -> Tuple[str, SessionConfig]:
-    """Return the form of the model to open, the prepared one where there is one, and how."""
+    """Return the form of the model to open, the prepared one where there is one, and how.
+
+    That was optimised for the usual provider, as far as it goes: who asks for another provider or
+    level gets the original.
+    """
+    if config.graph_level is not None or config.provider is not None:
+        return parts.path(manifest.model.path), config
     path, is_prepared = session_model(parts.folder, manifest)
     return path, replace(config, prepared=is_prepared)
 
 
-def config_with(manifest: Manifest, threads: Optional[int]) -> SessionConfig:
-    """Return how the model is to be run, with a user's number of threads if there is one."""
-    if threads is None:
-        return manifest.session
-    if threads < 1:
+def config_with(
+    manifest: Manifest,
+    threads: Optional[int],
+    parts: Optional[Unpacked] = None,
+    *,
+    graph_level: Optional[str] = None,
+    provider: Optional[str] = None,
+) -> SessionConfig:
+    """Return how the model is to be run: as the options say, else the settings, else the bundle.
+
+    The settings are those that a sweep saved for the bundle that lies in `parts`.
+    """
+    if threads is not None and threads < 1:
         raise UsageError("--threads must be at least 1")
-    return SessionConfig(manifest.session.backend, threads)
+    config = manifest.session
+    if parts is not None:
+        config = read_settings(manifest, parts).config or config
+    return SessionConfig(
+        config.backend,
+        threads or config.threads,
+        graph_level=graph_level or config.graph_level,
+        provider=provider or config.provider,
+    )
 
 
 def memory_bytes(manifest: Manifest, config: SessionConfig) -> int:

@@ -2,7 +2,8 @@
 
 The parent's side. The child has its own session, no stdin, limits on address space, CPU time,
 file size and core dumps, dies with its parent, and answers with JSON lines on a pipe of its own;
-exit status 0 without an answer is a failure. It is a new interpreter, or, in a bundle, a fork.
+exit status 0 without an answer is a failure. It is a new interpreter, or, in a bundle, a fork, or
+a fork of a zygote.
 Part of the device slice: Python 3.8.
 """
 
@@ -12,13 +13,17 @@ import signal
 import sys
 import threading
 from dataclasses import asdict, dataclass
-from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, List, Mapping, Optional, Sequence, Tuple, Union
 
 from edge.device.executed import FAREWELL_S, Executed, Program, not_started, python_command
 from edge.device.exits import child_error, program_error, told_error
 from edge.device.forked import Forked, forked_child
+from edge.device.killed import oom_kills
 from edge.device.streams import Answers, Output
 from edge.errors import RuntimeFailure
+
+if TYPE_CHECKING:
+    from edge.device.zygote import Grandchild, Zygote
 
 Progress = Callable[[float], None]
 
@@ -42,7 +47,10 @@ class Limits:
 # How often and how long to look whether a thread that has ended is gone, in all a second.
 _MOST_LOOKS, _LOOK_S = 500, 0.002
 
-_Child = Union[Executed, Forked]
+_Child = Union[Executed, Forked, "Grandchild"]
+
+# Those that run, by edge.device.zygote.preimported.
+PREIMPORTED: "List[Zygote]" = []
 
 # The threads that this process had when it was told to fork; an emulator has some of its own.
 _forking: List[int] = []
@@ -96,13 +104,15 @@ def run_child(
     progress: Optional[Progress] = None,
     paths: Sequence[str] = (),
     leave: bool = False,
+    started: Optional[Callable[[int], None]] = None,
 ) -> Any:
     """Run `task` ("module:function" of this package) on `request` in a limited child.
 
     `request` and the answer are JSON. `what` names the work in error messages. `paths` go before
     the child's own import path (a bundle's unpacked wheels). With `leave`, a fork that gave its
     answer is killed but not waited for: its memory goes while the answer is put to use, and its
-    processor time counts as ours only later.
+    processor time counts as ours only later. `started` is called with the child's process number
+    before it has its task; from then on this process may have threads.
 
     Raises:
         EdgekitError: what the task raised, as the family it raised.
@@ -110,11 +120,12 @@ def run_child(
         HostError: no process could be started.
     """
     setup = {"task": task, "parent": os.getpid(), **asdict(limits)}
-    child = _child(setup, paths, what)
-    answers, status, last_words = _talk(child, setup, request, progress, leave=leave)
+    killed_before = oom_kills()
+    child = _child(setup, request, paths, what)
+    answers, status, last_words = _talk(child, setup, request, progress, started, leave=leave)
     if status is None:
         raise _too_slow(limits.wall_s, what)
-    return _conclude(answers, status, last_words, what)
+    return _conclude(answers, status, last_words, what, killed_before)
 
 
 def _talk(
@@ -122,6 +133,7 @@ def _talk(
     setup: Mapping[str, Any],
     request: Mapping[str, Any],
     progress: Optional[Progress],
+    started: Optional[Callable[[int], None]],
     *,
     leave: bool,
 ) -> Tuple[Answers, Optional[int], Output]:
@@ -131,6 +143,8 @@ def _talk(
     try:
         # No thread of ours runs before the child does: a fork would copy its locks.
         last_words = Output(child.output, _LAST_WORDS_BYTES)
+        if started is not None:
+            started(child.pid)
         answers = Answers(child.answers, child.kill, progress)
         child.send(setup, request)
         # The pipe closes when the child ends: waiting for that wakes nobody up meanwhile.
@@ -185,7 +199,20 @@ def run_program(arguments: Sequence[str], *, wall_s: float, what: str) -> bytes:
     return printed.bytes()
 
 
-def _child(setup: Mapping[str, Any], paths: Sequence[str], what: str) -> _Child:
+def own_cpu_s() -> float:
+    """Return the processor time in seconds of this process and of all children that have ended."""
+    return sum(os.times()[:4]) + sum(zygote.cpu_s for zygote in PREIMPORTED)
+
+
+def _child(
+    setup: Mapping[str, Any], request: Mapping[str, Any], paths: Sequence[str], what: str
+) -> _Child:
+    for zygote in PREIMPORTED:
+        if zygote.serves(paths, request):
+            try:
+                return zygote.fork()
+            except OSError:
+                break  # An interpreter of its own does as well, and says what is wrong.
     if not _may_fork():
         return Executed(setup, paths, what)
     try:
@@ -194,7 +221,7 @@ def _child(setup: Mapping[str, Any], paths: Sequence[str], what: str) -> _Child:
         raise not_started(error, what) from error
 
 
-def _kill_group(child: Union[Program, Forked]) -> None:
+def _kill_group(child: "Union[Program, Forked, Grandchild]") -> None:
     """Kill the child and whatever it started; it leads a process group of its own."""
     try:
         os.killpg(child.pid, signal.SIGKILL)
@@ -211,11 +238,13 @@ def _too_slow(wall_s: float, what: str) -> RuntimeFailure:
     )
 
 
-def _conclude(answers: Answers, status: int, last_words: Output, what: str) -> Any:
+def _conclude(
+    answers: Answers, status: int, last_words: Output, what: str, killed_before: Optional[int]
+) -> Any:
     if answers.fault is not None:
         raise RuntimeFailure("the child failed: {}".format(answers.fault), where=what)
     if answers.answer is not None and "error" in answers.answer:
         raise told_error(answers.answer["error"], what)
     if status == 0 and answers.answer is not None:
         return answers.answer.get("answer")
-    raise child_error(status, last_words.bytes(), what)
+    raise child_error(status, last_words.bytes(), what, killed_before)

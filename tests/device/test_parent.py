@@ -3,7 +3,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from typing import Any
 import pytest
 
 from edge.device.exits import told_error
+from edge.device.killed import oom_kills
 from edge.device.parent import Limits, memory_limit, run_child, run_program
+from edge.device.zygote import preimported
 from edge.errors import BundleError, EdgekitError, ModelError, RuntimeFailure
 
 HERE = str(Path(__file__).parent)
@@ -55,7 +58,14 @@ def fork(task: str, limits: Limits, request: Any, before: str = "", ahead: str =
     return answer["answer"], answer["progress"]
 
 
-@pytest.fixture(params=["executed", "forked"])
+@contextmanager
+def zygote() -> Iterator[None]:
+    with preimported("tflite", [HERE]) as started:
+        yield
+        assert started.reason is None
+
+
+@pytest.fixture(params=["executed", "forked", "zygote"])
 def run(request: pytest.FixtureRequest) -> Run:
     def run(
         task: str,
@@ -70,9 +80,11 @@ def run(request: pytest.FixtureRequest) -> Run:
             for fraction in told if progress else ():
                 progress(fraction)
             return answer
-        return run_child(
-            task, request_, limits=limits, what="the model", paths=[HERE], progress=progress
-        )
+        way = zygote if request.param == "zygote" else nullcontext
+        with way():
+            return run_child(
+                task, request_, limits=limits, what="the model", paths=[HERE], progress=progress
+            )
 
     return run
 
@@ -108,6 +120,14 @@ def test_request_and_answer_are_json_and_stdin_is_closed(run: Run) -> None:
     assert HERE in answer["path"][:2]
 
 
+# Where the kernel counts whom it killed for want of memory, it was not the kernel.
+KILLED = (
+    "killed from outside: most often the system ran out of memory"
+    if oom_kills() is None
+    else "killed from outside: not by the kernel for want of memory, but by another program"
+)
+
+
 @pytest.mark.parametrize(
     ("task", "request_", "what", "hint"),
     [
@@ -132,10 +152,7 @@ def test_request_and_answer_are_json_and_stdin_is_closed(run: Run) -> None:
         (
             "die_of",
             {"signal": int(signal.SIGKILL)},
-            (
-                "the child died of SIGKILL: killed from outside: most often the system ran out of "
-                "memory"
-            ),
+            "the child died of SIGKILL: " + KILLED,
             None,
         ),
         ("die_of", {"signal": int(signal.SIGRTMIN) + 3}, "the child died of signal 37", None),
