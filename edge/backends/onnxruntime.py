@@ -1,21 +1,31 @@
-"""ONNX Runtime on the CPU. Part of the device slice: Python 3.8."""
+"""ONNX Runtime, on the CPU unless another execution provider is asked for. Part of the device slice: Python 3.8."""
 
 import functools
 import importlib
 import importlib.util
 import os
 import re
-from typing import Any, Callable, Final, List, Mapping, Optional, Tuple, Type
+from typing import Any, Callable, Final, List, Mapping, Optional, Sequence, Tuple, Type
 
 import numpy as np
 
 from edge.backends.protocol import Array, Backend, Session
 from edge.device.distributions import installed_version
+from edge.device.providers import asked_provider, provider_names
 from edge.errors import RuntimeFailure, printable
 from edge.records.measurement import RuntimeRef, SessionConfig
 from edge.records.tensor import Dimension, TensorSpec
 
-_PROVIDERS = ("CPUExecutionProvider",)
+_CPU, _XNNPACK = "CPUExecutionProvider", "XnnpackExecutionProvider"
+_LEVELS = {
+    None: "ORT_ENABLE_ALL",
+    "disabled": "ORT_DISABLE_ALL",
+    "basic": "ORT_ENABLE_BASIC",
+    "extended": "ORT_ENABLE_EXTENDED",
+    "all": "ORT_ENABLE_ALL",
+}
+# Newer releases can tell which provider took which operators; older ones ignore the wish.
+_RECORD_OPERATORS = "session.record_ep_graph_assignment_info"
 _QUIET = 3  # Only errors are logged; the child's last words then are one.
 # The form that is prepared on the machine, and how ONNX Runtime is told to split it.
 _PREPARED_MODEL = "model.onnx"
@@ -42,7 +52,7 @@ _PREFIX = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
 
 
 class _OnnxRuntimeBackend:
-    """Sessions with the threads asked for, sequential operators, and the CPU provider alone."""
+    """Sessions with the threads, the graph level and the provider asked for; one operator a time."""
 
     name = "onnxruntime"
     format = "onnx"
@@ -69,6 +79,10 @@ class _OnnxRuntimeBackend:
         """Import the runtime, so that its time can be told apart from the model's."""
         _import()
 
+    def providers(self) -> Tuple[str, ...]:
+        """Return the execution providers of this ONNX Runtime, in short; the CPU is first."""
+        return provider_names(_import().get_available_providers())
+
     def failures(self) -> Tuple[Type[BaseException], ...]:
         """Return what a bound inference raises when it fails."""
         return _failures()
@@ -83,7 +97,7 @@ class _OnnxRuntimeBackend:
         options.optimized_model_filepath = os.path.join(folder, _PREPARED_MODEL)
         options.add_session_config_entry(_WEIGHTS_FILE, _PREPARED_WEIGHTS)
         options.add_session_config_entry(_LEAST_WEIGHTS_BYTES, "1024")
-        _session(path, options)
+        _session(path, options, config)
         return _PREPARED_MODEL
 
     def open(self, path: str, config: SessionConfig) -> Session:
@@ -91,11 +105,8 @@ class _OnnxRuntimeBackend:
         options = _options(config)
         if config.prepared:
             options.graph_optimization_level = _import().GraphOptimizationLevel.ORT_DISABLE_ALL
-        session = _session(path, options)
-        used = tuple(session.get_providers())
-        if used != _PROVIDERS:
-            asked = ", ".join(_PROVIDERS)
-            raise RuntimeFailure("it runs on {}, asked for {}".format(", ".join(used), asked))
+        session = _session(path, options, config)
+        _check_provider(session, _provider(config))
         return _OnnxRuntimeSession(session)
 
 
@@ -137,6 +148,16 @@ class _OnnxRuntimeSession:
             raise _failure("cannot bind the inputs", error) from error
         return functools.partial(self._session.run_with_iobinding, binding)
 
+    def bind_each(self, samples: Sequence[Mapping[str, Array]]) -> Callable[[], object]:
+        """Bind each sample ahead, inputs and outputs, and return what runs one after the other."""
+        bound = [self.bind(feeds) for feeds in samples]
+
+        def run() -> None:
+            for run_one in bound:
+                run_one()
+
+        return run
+
     def _bind_output(self, binding: Any, spec: TensorSpec) -> None:
         if not spec.is_static:
             binding.bind_output(spec.name, "cpu")
@@ -166,21 +187,53 @@ def _import() -> Any:
         raise RuntimeFailure(what, hint=hint) from error
 
 
+def _provider(config: SessionConfig) -> str:
+    if config.provider is None:
+        return _CPU
+    return asked_provider(config.provider, _import().get_available_providers())
+
+
 def _options(config: SessionConfig) -> Any:
     runtime = _import()
     options = runtime.SessionOptions()
     options.intra_op_num_threads = config.threads
     options.inter_op_num_threads = 1
     options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
+    level = _LEVELS[config.graph_level]
+    options.graph_optimization_level = getattr(runtime.GraphOptimizationLevel, level)
     options.log_severity_level = _QUIET
+    if _provider(config) != _CPU:
+        options.add_session_config_entry(_RECORD_OPERATORS, "1")
     return options
 
 
-def _session(path: str, options: Any) -> Any:
+def _session(path: str, options: Any, config: SessionConfig) -> Any:
+    providers: List[Any] = [_provider(config)]
+    if providers[0] == _XNNPACK:
+        # It has threads of its own, which those of the session would only be in the way of (ONNX
+        # Runtime's page on XNNPACK, "Recommended configuration").
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        providers[0] = (_XNNPACK, {"intra_op_num_threads": str(config.threads)})
+    if providers[0] != _CPU:
+        # It runs the operators that the other does not have.
+        providers.append(_CPU)
     try:
-        return _import().InferenceSession(path, options, providers=list(_PROVIDERS))
+        return _import().InferenceSession(path, options, providers=providers)
     except _failures() as error:
         raise _failure("cannot load the model", error) from error
+
+
+def _check_provider(session: Any, asked: str) -> None:
+    """Refuse a session that fell back: the provider is not there, or took no operator."""
+    used = tuple(session.get_providers())
+    if used[:1] != (asked,):
+        raise RuntimeFailure("it runs on {}, asked for {}".format(", ".join(used), asked))
+    assigned = getattr(session, "get_provider_graph_assignment_info", None)
+    if asked != _CPU and assigned is not None:
+        took = sorted({part.ep_name for part in assigned()})
+        if asked not in took:
+            what = "{} takes no operator of the model: it runs on {}"
+            raise RuntimeFailure(what.format(asked, ", ".join(took)))
 
 
 def _failures() -> Tuple[Type[BaseException], ...]:

@@ -4,7 +4,18 @@ A backend is one file in edge/backends/ with `BACKEND: Final[Backend]`; it impor
 only inside its functions, which are called only in a limited child process.
 """
 
-from typing import TYPE_CHECKING, Any, Callable, List, Mapping, Optional, Protocol, Tuple, Type
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    List,
+    Mapping,
+    Optional,
+    Protocol,
+    Sequence,
+    Tuple,
+    Type,
+)
 
 import numpy as np
 
@@ -31,8 +42,16 @@ class Session(Protocol):
         """Bind inputs and outputs ahead and return what runs one inference and nothing else."""
         ...
 
+    def bind_each(self, samples: Sequence[Mapping[str, Array]]) -> Callable[[], object]:
+        """Bind several samples ahead and return what runs one inference of each, in order."""
+        ...
+
     def runtime(self) -> RuntimeRef:
-        """Return what really runs: version, execution providers or delegates in use, threads."""
+        """Return what really runs: version, execution providers or delegates in use, threads.
+
+        Raises:
+            RuntimeFailure: since it was loaded it fell back silently.
+        """
         ...
 
 
@@ -65,6 +84,14 @@ class Backend(Protocol):
         """
         ...
 
+    def providers(self) -> Tuple[str, ...]:
+        """Return what `SessionConfig.provider` may be here, the usual first; the runtime is imported.
+
+        Raises:
+            RuntimeFailure: it is not installed or cannot be imported.
+        """
+        ...
+
     def failures(self) -> Tuple[Type[BaseException], ...]:
         """Return what a bound inference raises when it fails (the runtime is imported)."""
         ...
@@ -84,6 +111,7 @@ class Backend(Protocol):
         """Load a model file, or, where `config.prepared`, what `prepare` made of one.
 
         Raises:
+            UsageError: it has no such provider or graph level.
             RuntimeFailure: the runtime refuses the model, or fell back silently.
         """
         ...

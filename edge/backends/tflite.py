@@ -5,18 +5,23 @@ Part of the device slice: Python 3.8.
 
 import importlib
 import importlib.util
-from typing import Any, Callable, Dict, Final, List, Mapping, Optional, Tuple, Type
+from typing import Any, Callable, Dict, Final, List, Mapping, Optional, Sequence, Tuple, Type
 
 import numpy as np
 
 from edge.backends.protocol import Array, Backend, Session
 from edge.device.distributions import installed_version
-from edge.errors import RuntimeFailure, printable
+from edge.errors import RuntimeFailure, UsageError, printable
 from edge.records.measurement import RuntimeRef, SessionConfig
 from edge.records.tensor import TensorSpec
 
 _MODULES = {"ai-edge-litert": "ai_edge_litert", "tflite-runtime": "tflite_runtime"}
 _FAILURES = (RuntimeError, ValueError, TypeError, OSError, AttributeError, SystemError)
+# By what may be asked for: whether the default delegate, XNNPACK, is applied. "default" is how its
+# absence is read back.
+_DELEGATED = {"xnnpack": True, "none": False, "default": False}
+_XNNPACK = "XNNPACK"
+_NOTHING_TAKEN = "XNNPACK took no operator of the model, or this runtime is built without it"
 _NUMPY_2 = "tflite-runtime needs numpy below 2 (and does not say so)"
 
 
@@ -49,6 +54,10 @@ class _TfliteBackend:
         """Import the runtime, so that its time can be told apart from the model's."""
         _import(_MODULES[self.version()[0]] + ".interpreter")
 
+    def providers(self) -> Tuple[str, ...]:
+        """Return the delegates: the default one, and none at all."""
+        return ("xnnpack", "none")
+
     def failures(self) -> Tuple[Type[BaseException], ...]:
         """Return what a bound inference raises when it fails."""
         return _FAILURES
@@ -62,28 +71,32 @@ class _TfliteBackend:
 
     def open(self, path: str, config: SessionConfig) -> Session:
         """Load a model file."""
+        delegated = _delegated(config)
         distribution, version = self.version()
         module = _import(_MODULES[distribution] + ".interpreter")
+        options: Dict[str, Any] = {"model_path": path, "num_threads": config.threads}
+        if delegated is False:
+            resolvers = module.OpResolverType
+            resolver = resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+            options["experimental_op_resolver_type"] = resolver
         try:
-            interpreter = module.Interpreter(model_path=path, num_threads=config.threads)
+            interpreter = module.Interpreter(**options)
             interpreter.allocate_tensors()
         except _FAILURES as error:
             raise _failure("cannot load the model", error) from error
-        runtime = RuntimeRef(
-            distribution=distribution,
-            version=version,
-            providers=_delegates(interpreter),
-            threads=config.threads,
-        )
-        return _TfliteSession(interpreter, runtime)
+        session = _TfliteSession(interpreter, distribution, version, config)
+        session.runtime()
+        return session
 
 
 class _TfliteSession:
     """One loaded model."""
 
-    def __init__(self, interpreter: Any, runtime: RuntimeRef) -> None:
+    def __init__(
+        self, interpreter: Any, distribution: str, version: str, config: SessionConfig
+    ) -> None:
         self._interpreter = interpreter
-        self._runtime = runtime
+        self._distribution, self._version, self._config = distribution, version, config
         inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
         self.inputs = tuple(_spec(details, "input") for details in inputs)
         self.outputs = tuple(_spec(details, "output") for details in outputs)
@@ -110,9 +123,42 @@ class _TfliteSession:
         invoke: Callable[[], object] = self._interpreter.invoke
         return invoke
 
+    def bind_each(self, samples: Sequence[Mapping[str, Array]]) -> Callable[[], object]:
+        """Return what runs one inference of each sample, in order.
+
+        An interpreter has one place for its inputs, so each sample is copied there when its turn
+        comes, as every program with this runtime has to do.
+        """
+        indices = self._input_indices
+        prepared = [[(indices[name], array) for name, array in s.items()] for s in samples]
+        set_tensor, invoke = self._interpreter.set_tensor, self._interpreter.invoke
+
+        def run() -> None:
+            for inputs in prepared:
+                for index, array in inputs:
+                    set_tensor(index, array)
+                invoke()
+
+        try:
+            self._set(samples[0])
+        except _FAILURES as error:
+            raise _failure("cannot set the inputs", error) from error
+        return run
+
     def runtime(self) -> RuntimeRef:
-        """Return what really runs."""
-        return self._runtime
+        """Return what really runs; the delegate is asked anew, as other shapes may lose it."""
+        delegates = _delegates(self._interpreter)
+        delegated = _delegated(self._config)
+        if delegated is not None and delegated is not (_XNNPACK in delegates):
+            asked = self._config.provider
+            what = "it runs on {}, asked for {}".format(", ".join(delegates), asked)
+            raise RuntimeFailure(what, hint=_NOTHING_TAKEN if delegated else None)
+        return RuntimeRef(
+            distribution=self._distribution,
+            version=self._version,
+            providers=delegates,
+            threads=self._config.threads,
+        )
 
     def _set(self, feeds: Mapping[str, Array]) -> None:
         resized = {n: a.shape for n, a in feeds.items() if a.shape != self._shapes[n]}
@@ -134,6 +180,24 @@ def _import(module: str) -> Any:
         raise RuntimeFailure(what, hint=_NUMPY_2 if old else None) from error
 
 
+def _delegated(config: SessionConfig) -> Optional[bool]:
+    """Return whether XNNPACK is asked for; None leaves it to the runtime."""
+    if config.graph_level not in (None, "all"):
+        raise UsageError(
+            "TFLite has no graph level {}".format(config.graph_level),
+            hint="leave it out: its graphs are optimised when they are converted",
+        )
+    if config.provider is None:
+        return None
+    delegated = _DELEGATED.get(config.provider.lower())
+    if delegated is None:
+        raise UsageError(
+            "TFLite has no provider {} here".format(printable(config.provider)),
+            hint="it has {}".format(", ".join(BACKEND.providers())),
+        )
+    return delegated
+
+
 def _delegates(interpreter: Any) -> Tuple[str, ...]:
     """Return the delegate that took a part of the graph, as far as it can be known.
 
@@ -142,7 +206,7 @@ def _delegates(interpreter: Any) -> Tuple[str, ...]:
     """
     listing = getattr(interpreter, "_get_ops_details", None)
     names = () if listing is None else tuple(o.get("op_name") for o in listing())
-    return ("XNNPACK",) if "DELEGATE" in names else ("default",)
+    return (_XNNPACK,) if "DELEGATE" in names else ("default",)
 
 
 def _failure(what: str, error: BaseException) -> RuntimeFailure:

@@ -1,25 +1,33 @@
 """What runs in the limited child: measure, infer, make samples. Device slice: Python 3.8.
 
-The timing loop below is the one place of the project that reads a clock. numpy is not imported
-until a task starts, so that its time counts as the runtime's import, as in a real program.
+numpy is not imported until a task starts, so that its time counts as the runtime's import, as in a
+real program.
 """
 
 import gc
-import time
-from array import array
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from edge.device.child import tell_progress
-from edge.errors import RuntimeFailure, printable
+from edge.device.timing import (
+    Limits,
+    Timed,
+    Times,
+    arrivals_ns,
+    clock_ns,
+    closed_loop,
+    loop_overhead_ns,
+    open_loop,
+    unix_ns,
+)
+from edge.errors import RuntimeFailure, UsageError, printable
 from edge.records.codec import from_dict, to_dict
 from edge.records.measurement import SessionConfig
+from edge.records.scenario import SERVER, Scenario
 from edge.records.tensor import TensorSpec
 
 if TYPE_CHECKING:
-    from edge.backends.protocol import Array, Session
+    from edge.backends.protocol import Array, Backend, Session
 
-# 5 million latencies are an answer of some 50 MB; a model that fast needs no more.
-_MOST_QUERIES = 5_000_000
 # Warming up takes at least and at most this part of the time allowed for the measurement.
 _WARM_UP_PART = 10
 
@@ -27,92 +35,114 @@ _WARM_UP_PART = 10
 def measure(request: Mapping[str, Any]) -> Dict[str, Any]:
     """Time a model: import, load, first inference, warm-ups and queries, each apart.
 
-    `request`: model, config {backend, threads, prepared}, shapes, inputs (an .npz, or None), seed,
-    warmup_queries, min_queries, min_ns, max_ns. It stops as soon as both minima are reached, or
-    the maximum is. The answer's keys are those of a Measurement.
+    `request`: model, config (a SessionConfig), scenario (a Scenario, or absent: single-stream),
+    shapes, inputs (an .npz, or None), seed, warmup_queries, min_queries, min_ns, max_ns,
+    imported_ns (where the runtime was imported before a fork, how long that took). It stops as
+    soon as both minima are reached, or the maximum is. The answer's keys are those of a
+    Measurement, and timed_unix_ns (when the queries began), batchable (every input's first dimension
+    is free) and, of the scenario server, overloaded.
     """
-    started_unix_ns = time.time_ns()
+    started_unix_ns = unix_ns()
     config = from_dict(SessionConfig, request["config"])
-    import_start = time.perf_counter_ns()
+    scenario = from_dict(Scenario, request.get("scenario") or {})
+    backend, import_ns = _imported(config, request)
+    memory_before_load = _status_bytes("VmRSS")
+    load_start = clock_ns()
+    session = backend.open(request["model"], config)
+    load_end = clock_ns()
+    fixed = [spec for spec in session.inputs if not _is_free(spec)]
+    if scenario.batched and fixed:
+        raise UsageError(
+            "input {} has a fixed batch".format(printable(fixed[0])),
+            hint="export the model with a free first dimension, or measure without batches",
+        )
+    run = _query(session, scenario, request)
+    try:
+        first_start = clock_ns()
+        run()
+        first_end = clock_ns()
+        warmup, peak_memory, begun, timed = _time_queries(run, scenario, request)
+    except backend.failures() as error:
+        raise _failed(error) from error
+    answer = {
+        "started_unix_ns": started_unix_ns,
+        "timed_unix_ns": begun,
+        "runtime": to_dict(session.runtime()),
+        "import_ns": import_ns,
+        "load_ns": load_end - load_start,
+        "first_inference_ns": first_end - first_start,
+        "warmup_ns": warmup.tolist(),
+        "latencies_ns": timed.latencies.tolist(),
+        "duration_ns": timed.duration_ns,
+        "loop_overhead_ns": loop_overhead_ns(),
+        "peak_memory_bytes": peak_memory,
+        "memory_before_load_bytes": memory_before_load,
+        "batchable": bool(session.inputs) and not fixed,
+    }
+    if scenario.kind == SERVER:
+        answer["overloaded"] = timed.overloaded
+    return answer
+
+
+def _imported(config: SessionConfig, request: Mapping[str, Any]) -> "Tuple[Backend, int]":
+    """Import the runtime and tell how long that takes, here or in the process we were forked of."""
+    import_start = clock_ns()
     from edge.backends import load_backend
 
     backend = load_backend(config.backend)
     backend.import_runtime()
-    import_end = time.perf_counter_ns()
-    memory_before_load = _status_bytes("VmRSS")
-    load_start = time.perf_counter_ns()
-    session = backend.open(request["model"], config)
-    load_end = time.perf_counter_ns()
-    run = session.bind(_feeds(session, request))
-    try:
-        first_start = time.perf_counter_ns()
-        run()
-        first_end = time.perf_counter_ns()
-        warmup, peak_memory, latencies = _time_queries(run, request)
-    except backend.failures() as error:
-        raise _failed(error) from error
-    return {
-        "started_unix_ns": started_unix_ns,
-        "runtime": to_dict(session.runtime()),
-        "import_ns": import_end - import_start,
-        "load_ns": load_end - load_start,
-        "first_inference_ns": first_end - first_start,
-        "warmup_ns": warmup.tolist(),
-        "latencies_ns": latencies.tolist(),
-        "peak_memory_bytes": peak_memory,
-        "memory_before_load_bytes": memory_before_load,
-    }
+    import_ns = clock_ns() - import_start
+    before = request.get("imported_ns")
+    return backend, import_ns if before is None else int(before)
+
+
+def _is_free(spec: TensorSpec) -> bool:
+    """Whether an input takes any number of samples at once."""
+    return bool(spec.shape) and not isinstance((spec.shape or (1,))[0], int)
+
+
+def _query(
+    session: "Session", scenario: Scenario, request: Mapping[str, Any]
+) -> Callable[[], object]:
+    """Return what runs one query, all of its inputs made and bound ahead."""
+    import numpy as np
+
+    count = scenario.samples_per_query
+    samples = _samples(session, request, count)
+    # Too few are repeated.
+    feeds = [
+        {name: array[index % len(array), ...] for name, array in samples.items()}
+        for index in range(count)
+    ]
+    if count == 1:
+        return session.bind(feeds[0])
+    if not scenario.batched:
+        return session.bind_each(feeds)
+    return session.bind({name: np.concatenate([f[name] for f in feeds]) for name in samples})
 
 
 def _time_queries(
-    run: Callable[[], object], request: Mapping[str, Any]
-) -> "Tuple[array[int], Optional[int], array[int]]":
+    run: Callable[[], object], scenario: Scenario, request: Mapping[str, Any]
+) -> Tuple[Times, Optional[int], int, Timed]:
     """Warm up and measure; the peak memory is read in between, before the latencies add to it."""
-    min_ns, max_ns = int(request["min_ns"]), int(request["max_ns"])
+    limits = Limits(int(request["min_queries"]), int(request["min_ns"]), int(request["max_ns"]))
+    warm_up = limits.part(_WARM_UP_PART, int(request["warmup_queries"]))
+    arrivals = None
+    if scenario.target_qps is not None:
+        arrivals = arrivals_ns(scenario.target_qps, scenario.seed, limits)
     gc.collect()
     gc.disable()
     try:
-        warmup = _timing_loop(
-            run, int(request["warmup_queries"]), min_ns // _WARM_UP_PART, max_ns // _WARM_UP_PART
-        )
+        warmup = closed_loop(run, warm_up).latencies
         peak_memory = _status_bytes("VmHWM")
-        latencies = _timing_loop(run, int(request["min_queries"]), min_ns, max_ns, tell_progress)
+        begun = unix_ns()
+        if arrivals is None:
+            timed = closed_loop(run, limits, tell_progress)
+        else:
+            timed = open_loop(run, arrivals, limits.max_ns, tell_progress)
     finally:
         gc.enable()
-    return warmup, peak_memory, latencies
-
-
-def _timing_loop(
-    run: Callable[[], object],
-    min_queries: int,
-    min_ns: int,
-    max_ns: int,
-    progress: Optional[Callable[[float], None]] = None,
-) -> "array[int]":
-    """Run queries until both minima are reached, or the maximum; return each one's latency in ns.
-
-    Between the two clock reads of a query stands the inference and nothing else. The limits are
-    held against the sum of the latencies, so that they need no further clock read. Progress is
-    told a hundred times at most.
-    """
-    clock = time.perf_counter_ns
-    latencies = array("q")
-    keep = latencies.append
-    total = count = 0
-    step = max(min_ns // 10, max_ns // 100, 1)
-    tell_at = max_ns if progress is None else step
-    while (count < min_queries or total < min_ns) and total < max_ns and count < _MOST_QUERIES:
-        start = clock()
-        run()
-        end = clock()
-        keep(end - start)
-        total += end - start
-        count += 1
-        if total >= tell_at and progress is not None:
-            tell_at = total + step
-            minima = min(total / max(min_ns, 1), count / max(min_queries, 1))
-            progress(min(1.0, max(minima, total / max_ns)))
-    return latencies
+    return warmup, peak_memory, begun, timed
 
 
 def infer(request: Mapping[str, Any]) -> Dict[str, Any]:
@@ -169,10 +199,6 @@ def _samples(session: "Session", request: Mapping[str, Any], count: int) -> "Dic
         return {name: samples[name][:count] for name in samples}
     inputs = concrete_inputs(session.inputs, shapes)
     return seeded_samples(inputs, count, int(request.get("seed") or 0))
-
-
-def _feeds(session: "Session", request: Mapping[str, Any]) -> "Dict[str, Array]":
-    return {name: array[0, ...] for name, array in _samples(session, request, 1).items()}
 
 
 def _run_samples(session: "Session", samples: "Mapping[str, Array]") -> "Dict[str, Array]":

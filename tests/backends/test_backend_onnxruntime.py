@@ -11,8 +11,8 @@ import edge.backends.onnxruntime as module
 from edge.backends import load_backend
 from edge.backends.protocol import Session
 from edge.device.parent import Limits, run_child
-from edge.errors import RuntimeFailure
-from edge.records.measurement import SessionConfig
+from edge.errors import RuntimeFailure, UsageError
+from edge.records.measurement import GRAPH_LEVELS, SessionConfig
 from edge.records.tensor import TensorSpec
 
 BACKEND = load_backend("onnxruntime")
@@ -123,20 +123,72 @@ def test_a_map_as_output_is_refused_with_the_remedy(tmp_path: Path) -> None:
     assert caught.value.hint == "export the classifier without ZipMap"
 
 
-def test_another_provider_than_asked_for_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = save(
+def negation(tmp_path: Path) -> str:
+    return save(
         tmp_path / "model.onnx",
         [helper.make_node("Neg", ["x"], ["y"])],
         [tensor("x", TensorProto.FLOAT, (1,))],
         [tensor("y", TensorProto.FLOAT, (1,))],
     )
+
+
+def test_another_provider_than_asked_for_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     available = importlib.import_module("onnxruntime").get_available_providers()
     other = next(p for p in available if p != "CPUExecutionProvider")
-    monkeypatch.setattr(module, "_PROVIDERS", (other,))
-    with pytest.raises(RuntimeFailure, match=f"it runs on {other}, CPUExecution.*, asked for"):
-        BACKEND.open(path, CONFIG)
+    path = negation(tmp_path)
+    # This is how ONNX Runtime falls back: it takes the CPU, and says so only when it is asked.
+    monkeypatch.setattr(module, "_provider", lambda config: "CPUExecutionProvider")
+    session = module._session(path, module._options(CONFIG), CONFIG)
+    with pytest.raises(RuntimeFailure, match=f"^it runs on CPUExecutionP.*, asked for {other}$"):
+        module._check_provider(session, other)
+    module._check_provider(session, "CPUExecutionProvider")
+
+
+def test_a_provider_that_takes_no_operator_is_refused(tmp_path: Path) -> None:
+    """Azure is in every wheel and registers itself; what is no remote call the CPU runs."""
+    config = SessionConfig("onnxruntime", 1, provider="azure")
+    with pytest.raises(RuntimeFailure) as caught:
+        BACKEND.open(negation(tmp_path), config)
+    what = "AzureExecutionProvider takes no operator of the model: it runs on CPUExecutionProvider"
+    assert str(caught.value) == what
+
+
+def test_a_provider_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"^this ONNX Runtime has no provider CUDA$") as caught:
+        BACKEND.open(negation(tmp_path), SessionConfig("onnxruntime", 1, provider="CUDA"))
+    assert caught.value.hint == "it has cpu"
+
+
+@pytest.mark.parametrize("name", ["cpu", "CPU", "CPUExecutionProvider", "cpuexecutionprovider"])
+def test_a_provider_may_be_named_in_short(name: str, tmp_path: Path) -> None:
+    session = BACKEND.open(negation(tmp_path), SessionConfig("onnxruntime", 1, provider=name))
+    assert session.runtime().providers == ("CPUExecutionProvider",)
+
+
+def test_graph_levels_are_those_of_the_runtime() -> None:
+    levels = importlib.import_module("onnxruntime").GraphOptimizationLevel
+    got = [
+        module._options(SessionConfig("onnxruntime", 1, graph_level=level)).graph_optimization_level
+        for level in (None, *GRAPH_LEVELS)
+    ]
+    assert got == [
+        levels.ORT_ENABLE_ALL,
+        levels.ORT_DISABLE_ALL,
+        levels.ORT_ENABLE_BASIC,
+        levels.ORT_ENABLE_EXTENDED,
+        levels.ORT_ENABLE_ALL,
+    ]
+
+
+def test_each_sample_has_memory_of_its_own(dynamic: Session) -> None:
+    samples = [{"x": np.full((1, 2, 3), n), "scalar": np.array(0)} for n in (1, 2, 3)]
+    run: Any = dynamic.bind_each(samples)
+    run()
+    bindings = [one.args[0] for one in run.__closure__[0].cell_contents]
+    got = [binding.copy_outputs_to_cpu()[0].tolist() for binding in bindings]
+    assert got == [feeds["x"].tolist() for feeds in samples]
 
 
 def test_a_failing_inference_is_told_without_the_runtimes_prefix(tmp_path: Path) -> None:

@@ -165,3 +165,31 @@ def test_its_prepared_form_gives_the_same(backend: Backend, precision: str, tmp_
     for picture in images()[0][:20]:
         feeds = {original.inputs[0].name: picture[None]}
         assert np.array_equal(prepared.run(feeds)[0], original.run(feeds)[0])
+
+
+def test_its_providers_may_be_asked_for(backend: Backend) -> None:
+    backend.import_runtime()
+    path = DIGITS / f"digits-cnn-fp32.{backend.format}"
+    assert backend.providers()
+    # What is there need not work on this machine; the first is the usual one, and does.
+    usual = backend.open(str(path), SessionConfig(backend.name, 1, provider=backend.providers()[0]))
+    assert usual.runtime() == digits(backend).runtime()
+
+
+def test_a_provider_that_nobody_has_is_refused(backend: Backend) -> None:
+    path = DIGITS / f"digits-cnn-fp32.{backend.format}"
+    with pytest.raises(UsageError, match=r"no provider zebra") as caught:
+        backend.open(str(path), SessionConfig(backend.name, 1, provider="zebra"))
+    assert caught.value.hint == "it has " + ", ".join(backend.providers())
+
+
+def test_several_samples_are_bound_at_once(backend: Backend) -> None:
+    session = digits(backend)
+    pictures, _ = images()
+    samples = [{session.inputs[0].name: picture[None]} for picture in pictures[:3]]
+    before = [session.run(feeds)[0] for feeds in samples]
+    run = session.bind_each(samples)
+    for _ in range(3):
+        run()
+    after = [session.run(feeds)[0] for feeds in samples]
+    assert np.array_equal(before, after)

@@ -1,9 +1,8 @@
 import gc
 import hashlib
 import json
-from collections.abc import Callable
+from array import array
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,11 +14,16 @@ from edge.adapters.data import data_folder
 from edge.backends import backend_names, load_backend
 from edge.device import worker
 from edge.device.feeds import read_arrays
-from edge.device.parent import Limits, run_child
+from edge.device.parent import Limits as ChildLimits
+from edge.device.parent import run_child
+from edge.device.timing import Limits, Timed
 from edge.errors import RuntimeFailure, UsageError
+from edge.records.codec import to_dict
+from edge.records.scenario import ONE_BY_ONE, Scenario
+from edge.records.tensor import TensorSpec
 
 DIGITS = data_folder("models") / "digits-cnn"
-LIMITS = Limits(wall_s=60)
+LIMITS = ChildLimits(wall_s=60)
 
 
 def request(backend: str, **more: Any) -> dict[str, Any]:
@@ -32,118 +36,26 @@ def child(task: str, request_: dict[str, Any]) -> Any:
     return run_child(f"edge.device.worker:{task}", request_, limits=LIMITS, what="digits")
 
 
-class Clock:
-    """Counts its reads; each inference takes the next of `durations`, a read takes nothing."""
-
-    def __init__(self, durations: list[int]) -> None:
-        self.now, self.reads, self.log = 1000, 0, list[str]()
-        self._durations = iter(durations)
-
-    def perf_counter_ns(self) -> int:
-        self.reads += 1
-        self.log.append("clock")
-        return self.now
-
-    def run(self) -> None:
-        self.log.append("run")
-        self.now += next(self._durations)
-
-
-@pytest.fixture
-def clocked(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[int]], Clock]:
-    def make(durations: list[int]) -> Clock:
-        clock = Clock(durations)
-        monkeypatch.setattr(worker, "time", SimpleNamespace(perf_counter_ns=clock.perf_counter_ns))
-        return clock
-
-    return make
-
-
-@pytest.mark.parametrize(
-    ("min_queries", "min_ns", "max_ns", "expected"),
-    [
-        (3, 0, 10**9, [10, 20, 30]),
-        (0, 25, 10**9, [10, 20]),
-        (3, 25, 10**9, [10, 20, 30]),
-        (1, 60, 10**9, [10, 20, 30]),
-        # The maximum ends it although too few queries are done.
-        (9, 10**6, 60, [10, 20, 30]),
-        (0, 0, 10**9, []),
-    ],
-)
-def test_it_stops_when_both_minima_are_reached_or_the_maximum(
-    clocked: Callable[[list[int]], Clock],
-    min_queries: int,
-    min_ns: int,
-    max_ns: int,
-    expected: list[int],
-) -> None:
-    clock = clocked([10 * n for n in range(1, 20)])
-    latencies = worker._timing_loop(clock.run, min_queries, min_ns, max_ns)
-    assert latencies.tolist() == expected
-
-
-def test_between_two_clock_reads_stands_the_inference_alone(
-    clocked: Callable[[list[int]], Clock],
-) -> None:
-    clock = clocked([10] * 20)
-    worker._timing_loop(
-        clock.run, 0, 200, 1000, lambda fraction: clock.log.append(f"{fraction:.0%}")
-    )
-    expected = []
-    for n in range(1, 21):
-        expected += ["clock", "run", "clock", *([f"{n / 20:.0%}"] if n % 2 == 0 else [])]
-    assert clock.log == expected
-
-
-@pytest.mark.parametrize(
-    ("min_queries", "min_ns", "max_ns", "expected"),
-    [
-        (20, 100, 10**4, [0.5, 1.0]),
-        (10, 200, 10**4, [0.5, 1.0]),
-        # The maximum will end it, long before there are enough queries.
-        (1000, 10, 200, [n / 20 for n in range(1, 21)]),
-        (1, 10, 10, [1.0]),
-    ],
-)
-def test_progress_is_the_slower_minimum_or_the_maximum(
-    clocked: Callable[[list[int]], Clock],
-    min_queries: int,
-    min_ns: int,
-    max_ns: int,
-    expected: list[float],
-) -> None:
-    clock = clocked([10] * 5000)
-    told: list[float] = []
-    worker._timing_loop(clock.run, min_queries, min_ns, max_ns, told.append)
-    assert told == pytest.approx(expected)
-
-
-def test_progress_is_told_a_hundred_times_at_most(
-    clocked: Callable[[list[int]], Clock],
-) -> None:
-    clock = clocked([1] * 10_000)
-    told: list[float] = []
-    worker._timing_loop(clock.run, 10**6, 1, 10_000, told.append)
-    assert len(told) == 100
-
-
 def test_no_garbage_is_collected_meanwhile() -> None:
-    seen: list[bool] = []
     limits = {"warmup_queries": 1, "min_queries": 2, "min_ns": 0, "max_ns": 10**9}
-    worker._time_queries(lambda: seen.append(gc.isenabled()), limits)
-    assert seen == [False] * 3
-    assert gc.isenabled()
+    for scenario in (ONE_BY_ONE, Scenario("server", target_qps=1e5)):
+        seen: list[bool] = []
+        worker._time_queries(lambda seen=seen: seen.append(gc.isenabled()), scenario, limits)
+        assert seen == [False] * 3
+        assert gc.isenabled()
 
 
-def test_warming_up_takes_a_tenth_of_the_time(clocked: Callable[[list[int]], Clock]) -> None:
-    clock = clocked([10] * 1000)
+def test_warming_up_takes_a_tenth_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Limits] = []
+
+    def loop(_run: object, limits: Limits, *_progress: object) -> Timed:
+        asked.append(limits)
+        return Timed(array("q"), 0)
+
+    monkeypatch.setattr(worker, "closed_loop", loop)
     limits = {"warmup_queries": 2, "min_queries": 1, "min_ns": 1000, "max_ns": 2000}
-    warmup, _, latencies = worker._time_queries(clock.run, limits)
-    assert (len(warmup), len(latencies)) == (10, 100)
-    clock = clocked([500] * 100)
-    warmup, _, latencies = worker._time_queries(clock.run, {**limits, "warmup_queries": 9})
-    assert (len(warmup), len(latencies)) == (1, 2)
+    worker._time_queries(lambda: None, ONE_BY_ONE, limits)
+    assert asked == [Limits(2, 100, 200), Limits(1, 1000, 2000)]
 
 
 @pytest.mark.parametrize("backend", backend_names())
@@ -151,21 +63,155 @@ def test_measure_times_every_part(backend: str) -> None:
     limits = {"warmup_queries": 3, "min_queries": 20, "min_ns": 0, "max_ns": 10**10}
     answer = child("measure", request(backend, seed=1, **limits))
     assert sorted(answer) == [
+        "batchable",
+        "duration_ns",
         "first_inference_ns",
         "import_ns",
         "latencies_ns",
         "load_ns",
+        "loop_overhead_ns",
         "memory_before_load_bytes",
         "peak_memory_bytes",
         "runtime",
         "started_unix_ns",
+        "timed_unix_ns",
         "warmup_ns",
     ]
     assert (len(answer["warmup_ns"]), len(answer["latencies_ns"])) == (3, 20)
     assert min(answer["latencies_ns"]) > 0
+    assert sum(answer["latencies_ns"]) <= answer["duration_ns"]
+    assert answer["loop_overhead_ns"] > 0
+    assert answer["batchable"] is False
     assert min(answer["import_ns"], answer["load_ns"], answer["first_inference_ns"]) > 0
     assert answer["peak_memory_bytes"] > answer["memory_before_load_bytes"] > 1 << 20
     assert answer["runtime"]["threads"] == 1
+
+
+SHORT = {"warmup_queries": 1, "min_queries": 20, "min_ns": 0, "max_ns": 10**10}
+
+
+def measured(backend: str, scenario: Scenario, **more: Any) -> Any:
+    return child("measure", request(backend, scenario=to_dict(scenario), **SHORT, **more))
+
+
+@pytest.mark.parametrize("backend", backend_names())
+@pytest.mark.parametrize("kind", ["multi-stream", "offline"])
+def test_a_query_of_several_samples_takes_an_inference_of_each(backend: str, kind: str) -> None:
+    answer = measured(backend, Scenario(kind, samples_per_query=64), seed=1)
+    assert len(answer["latencies_ns"]) == 20
+    one = measured(backend, ONE_BY_ONE, seed=1)
+    # 64 inferences after another never take less than a few.
+    assert sorted(answer["latencies_ns"])[10] > 4 * sorted(one["latencies_ns"])[10]
+    assert "overloaded" not in answer
+
+
+@pytest.mark.parametrize("backend", backend_names())
+def test_a_server_is_asked_at_random(backend: str) -> None:
+    answer = measured(backend, Scenario("server", target_qps=1000.0, seed=5), seed=1)
+    assert len(answer["latencies_ns"]) == 20
+    assert answer["overloaded"] is False
+    # Twenty arrivals at 1000 a second, the same as those of this seed always are.
+    arrivals = worker.arrivals_ns(1000.0, 5, Limits(20, 0, 10**10))
+    assert answer["duration_ns"] == arrivals[-1] + answer["latencies_ns"][-1]
+
+
+def test_a_server_that_cannot_follow_is_told() -> None:
+    scenario = Scenario("server", target_qps=1e6)
+    answer = child(
+        "measure",
+        request("onnxruntime", scenario=to_dict(scenario), **{**SHORT, "min_queries": 5000}),
+    )
+    assert answer["overloaded"] is True
+    assert 64 <= len(answer["latencies_ns"]) < 5000
+
+
+@pytest.mark.parametrize("backend", backend_names())
+def test_a_model_with_a_fixed_batch_is_not_run_in_batches(backend: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        measured(backend, Scenario("offline", samples_per_query=4, batched=True))
+    name = {"tflite": "serving_default_input"}.get(backend, "input")
+    assert str(caught.value) == f"digits: input {name} float32 1x1x8x8 has a fixed batch"
+    hint = "export the model with a free first dimension, or measure without batches"
+    assert caught.value.hint == hint
+
+
+@pytest.fixture
+def free_batch(tmp_path: Path) -> Path:
+    """x and y (N, 3) to their sum, and the number of samples in it."""
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "y"], ["sum"]), helper.make_node("Shape", ["x"], ["size"])],
+        "graph",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ("N", 3)) for name in "xy"],
+        [
+            helper.make_tensor_value_info("sum", TensorProto.FLOAT, ("N", 3)),
+            helper.make_tensor_value_info("size", TensorProto.INT64, (2,)),
+        ],
+    )
+    path = tmp_path / "free.onnx"
+    opset = [helper.make_opsetid("", 13)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+    return path
+
+
+def test_a_model_with_a_free_batch_is(free_batch: Path) -> None:
+    scenario = Scenario("multi-stream", samples_per_query=3, batched=True)
+    answer = measured("onnxruntime", scenario, model=str(free_batch))
+    assert answer["batchable"] is True
+    assert len(answer["latencies_ns"]) == 20
+
+
+class Recorder:
+    """A session that keeps what it is given to bind."""
+
+    inputs = (TensorSpec("x", "float32", ("N", 3)),)
+    outputs = ()
+
+    def __init__(self) -> None:
+        self.bound: list[Any] = []
+
+    def run(self, feeds: Any) -> Any:
+        raise NotImplementedError
+
+    def bind(self, feeds: Any) -> Any:
+        self.bound.append({name: array.tolist() for name, array in feeds.items()})
+        return len
+
+    def bind_each(self, samples: Any) -> Any:
+        return [self.bind(feeds) for feeds in samples]
+
+    def runtime(self) -> Any:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("scenario", "expected"),
+    [
+        (ONE_BY_ONE, [[[0, 0, 0]]]),
+        (Scenario("offline", 2), [[[0, 0, 0]], [[1, 1, 1]]]),
+        # There are two, so the third is the first again.
+        (Scenario("offline", 3), [[[0, 0, 0]], [[1, 1, 1]], [[0, 0, 0]]]),
+        (Scenario("offline", 3, batched=True), [[[0, 0, 0], [1, 1, 1], [0, 0, 0]]]),
+        (Scenario("server", target_qps=1.0), [[[0, 0, 0]]]),
+    ],
+)
+def test_the_samples_are_taken_in_turn(
+    scenario: Scenario, expected: list[Any], tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "in.npz", x=np.array([[[0.0] * 3], [[1.0] * 3]], "float32"))
+    recorder = Recorder()
+    worker._query(recorder, scenario, {"inputs": str(tmp_path / "in.npz")})
+    assert recorder.bound == [{"x": sample} for sample in expected]
+
+
+def test_made_samples_differ_from_each_other() -> None:
+    recorder = Recorder()
+    worker._query(recorder, Scenario("multi-stream", 3), {"seed": 4})
+    assert len({str(feeds) for feeds in recorder.bound}) == 3
+
+
+def test_a_fork_tells_how_long_its_parent_imported() -> None:
+    answer = measured("onnxruntime", ONE_BY_ONE, imported_ns=1234567)
+    assert answer["import_ns"] == 1234567
 
 
 @pytest.mark.parametrize("backend", backend_names())
