@@ -65,6 +65,9 @@ def sizes_of(workload: Workload, evidence: Evidence) -> Sizes:
     safe = 0.0
     if evidence.high is not None:
         safe = min(best, capacity_per_s(evidence.high, limit, workload.percentile))
+    if evidence.served_per_s is not None:
+        # Seen under load, waiting and all: worth more than what a queue's formula says.
+        safe = max(safe, min(best, evidence.served_per_s))
     return Sizes(
         best_capacity=best,
         safe_capacity=safe,

@@ -21,6 +21,7 @@ from edge.reasoning.evidence import (
     from_measurements,
     why_not_used,
 )
+from edge.reasoning.limits import limit_ns, peak_load
 from edge.reasoning.queueing import UTILISATION_CAP
 from edge.reasoning.roofline import estimate, runs_on_gpu
 from edge.reasoning.stats import queries_needed
@@ -131,7 +132,7 @@ def advise(
     `model_argument` is what the user calls the model, for the commands that the verdict names.
     """
     named = info.name if model_argument is None else model_argument
-    used, unused = _sort_out(measurements, targets, info)
+    used, unused = _sort_out(measurements, targets, info, workload)
     judged = [
         _judge(
             target,
@@ -180,7 +181,7 @@ def _judge(
     estimates = {s: estimate(info, target, s) for s in supports if s.supported}
     best = min(estimates.values(), key=_rank, default=None)
     on_gpu = any(runs_on_gpu(target, s) for s in estimates)
-    evidence = None if best is None else _evidence(best, measured, workload.percentile)
+    evidence = None if best is None else _evidence(best, measured, workload)
     return judge(target, workload, supports, evidence, on_gpu=on_gpu, next_command=command)
 
 
@@ -189,9 +190,9 @@ def _rank(one: Estimate) -> tuple[bool, int]:
     return one.high_ns is None, one.low_ns if one.high_ns is None else one.high_ns
 
 
-def _evidence(best: Estimate, measured: Sequence[Measurement], percentile: float) -> Evidence:
+def _evidence(best: Estimate, measured: Sequence[Measurement], workload: Workload) -> Evidence:
     predicted = from_estimate(best)
-    found = from_measurements(measured, percentile)
+    found = from_measurements(measured, workload.percentile, limit_ns(workload))
     if found is None:
         return predicted
     if found.memory_high_bytes is None:
@@ -204,14 +205,17 @@ def _evidence(best: Estimate, measured: Sequence[Measurement], percentile: float
 
 
 def _sort_out(
-    measurements: Sequence[Measurement], targets: Sequence[Target], info: ModelInfo
+    measurements: Sequence[Measurement],
+    targets: Sequence[Target],
+    info: ModelInfo,
+    workload: Workload,
 ) -> tuple[dict[str, list[Measurement]], list[Assumption]]:
     by_name = {target.name: target for target in targets}
     used: dict[str, list[Measurement]] = {}
     unused = []
     for one in measurements:
         target = by_name.get(one.target or "")
-        reason = why_not_used(one, target, info.sha256)
+        reason = why_not_used(one, target, info.sha256, peak_load(workload))
         if reason is None and target is not None:
             used.setdefault(target.name, []).append(one)
         else:

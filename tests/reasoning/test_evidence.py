@@ -8,6 +8,7 @@ from made_advice import SHA256, host, measurement, target
 
 from edge.reasoning.evidence import from_measurements, why_not_used
 from edge.records.measurement import Measurement, RuntimeRef
+from edge.records.scenario import Scenario
 
 MS = 1_000_000
 BOARD = target()
@@ -138,3 +139,118 @@ def test_the_fastest_configuration_counts() -> None:
 
 def test_nothing_measured_is_no_evidence() -> None:
     assert from_measurements([], 90) is None
+
+
+def in_scenario(scenario: Scenario, typical_ns: int = 10 * MS, **changes: Any) -> Measurement:
+    return dataclasses.replace(measurement(typical_ns), scenario=scenario, **changes)
+
+
+def under(qps: float, typical_ns: int = 10 * MS, **changes: Any) -> Measurement:
+    return in_scenario(Scenario("server", target_qps=qps), typical_ns, **changes)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "load", "reason"),
+    [
+        (Scenario(), None, None),
+        (Scenario(), 1000.0, None),
+        (
+            Scenario("offline", 8, batched=True),
+            0.0,
+            "it is of the scenario offline: a throughput, not the time of a query",
+        ),
+        (
+            Scenario("multi-stream", 4),
+            0.0,
+            "it is of the scenario multi-stream: 4 samples a query",
+        ),
+        (Scenario("server", target_qps=20.0), 20.0, None),
+        (Scenario("server", target_qps=20.0), 0.0, None),
+        (
+            Scenario("server", target_qps=20.0),
+            21.0,
+            "it was measured under 20 queries/s, what is asked is 21",
+        ),
+        (
+            Scenario("server", target_qps=20.0),
+            None,
+            "it was measured under 20 queries/s, what is asked is not known",
+        ),
+    ],
+)
+def test_only_a_scenario_that_fits_counts(
+    scenario: Scenario, load: float | None, reason: str | None
+) -> None:
+    assert why_not_used(in_scenario(scenario), BOARD, SHA256, load) == reason
+
+
+def test_what_tells_no_time_of_a_query_is_no_evidence_even_when_it_is_given() -> None:
+    batches = in_scenario(Scenario("offline", 8, batched=True), 1 * MS)
+    streams = in_scenario(Scenario("multi-stream", 4), 1 * MS)
+    flawed = dataclasses.replace(measurement(1 * MS), flaws=("it was throttled",))
+    assert from_measurements([batches, streams, flawed], 90) is None
+    found = from_measurements([batches, measurement(10 * MS), streams, flawed], 90)
+    assert found == from_measurements([measurement(10 * MS)], 90)
+    assert found is not None
+    assert found.served_per_s is None
+
+
+def test_a_server_run_alone_bounds_the_service_from_both_sides() -> None:
+    found = from_measurements([under(20.0, 10 * MS)], 90)
+    assert found is not None
+    assert found.basis == (
+        "700 queries in 1 process, onnxruntime 1.32.0, 4 threads, under 20 queries/s"
+    )
+    assert found.low.points_ns == (pytest.approx(9.8 * MS / 1.2),)
+    assert found.high is not None
+    assert found.high.points_ns[-1] == pytest.approx(1.2 * 10.2 * MS, rel=0.01)
+
+
+def test_single_queries_are_preferred_to_responses() -> None:
+    runs = [under(20.0, 8 * MS), measurement(10 * MS)]
+    found = from_measurements(runs, 90, 30 * MS)
+    alone = from_measurements([measurement(10 * MS)], 90)
+    assert alone is not None
+    assert found == dataclasses.replace(alone, served_per_s=20.0)
+
+
+@pytest.mark.parametrize(
+    ("limit_ms", "rounds", "served"),
+    [
+        # One process is given a fifth of room, two a tenth: all responses are up to 10.2 ms.
+        (12.3, (), 20.0),
+        (12.0, (), None),
+        (12.0, (350, 350), 20.0),
+        (None, (), None),
+    ],
+)
+def test_a_load_is_served_if_its_responses_keep_the_limit_with_room(
+    limit_ms: float | None, rounds: tuple[int, ...], served: float | None
+) -> None:
+    limit = None if limit_ms is None else limit_ms * MS
+    found = from_measurements([under(20.0, rounds=rounds), under(15.0, 30 * MS)], 99, limit)
+    assert found is not None
+    assert found.served_per_s == served
+
+
+def test_the_highest_load_that_was_served_counts() -> None:
+    found = from_measurements([under(20.0), under(30.0), under(40.0, 80 * MS)], 99, 50 * MS)
+    assert found is not None
+    assert found.served_per_s == 30.0
+
+
+def test_rounds_count_as_processes_and_widen_by_what_they_differ() -> None:
+    parts = [measurement(ms * MS).latencies_ns for ms in (10, 10, 11)]
+    together = dataclasses.replace(
+        measurement(), latencies_ns=parts[0] + parts[1] + parts[2], rounds=(700, 700, 700)
+    )
+    found = from_measurements([together], 90)
+    assert found is not None
+    assert found.high is not None
+    assert found.basis.startswith("2100 queries in 3 processes")
+    assert found.high.points_ns[-1] == pytest.approx(1.05 * 11.2 * MS, rel=0.02)
+    # As one process it would be widened by a fifth.
+    single = from_measurements([dataclasses.replace(together, rounds=())], 90)
+    assert single is not None
+    assert single.high is not None
+    assert single.high.points_ns[-1] > found.high.points_ns[-1]

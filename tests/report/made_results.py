@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from edge.adapters.results import Results
+from edge.records.host import Energy, HostFacts, HostState, Reading, Telemetry
 from edge.records.measurement import (
-    HostFacts,
-    HostState,
+    Frames,
     Measurement,
     ModelRef,
     RuntimeRef,
     SessionConfig,
+    Stage,
 )
 from edge.records.model import ModelInfo, OperatorCost, OpsetVersion
+from edge.records.scenario import Scenario
 from edge.records.tensor import TensorSpec
 from edge.records.verdict import Assumption, Candidate, CostPoint, Crossover, Verdict
 from edge.records.workload import Workload
@@ -233,6 +235,45 @@ def measurement(count: int = 1000, **changes: Any) -> Measurement:
         peak_memory_bytes=90 << 20,
         memory_before_load_bytes=40 << 20,
         flaws=(),
+    )
+    return dataclasses.replace(made, **changes)
+
+
+def telemetry(*, throttled: bool = True) -> Telemetry:
+    """Fifty readings that warm up to 82 degrees; the clock is lowered for two times ten of them."""
+    readings = []
+    for k in range(50):
+        slow = throttled and (20 <= k < 30 or k >= 40)
+        readings.append(
+            Reading(
+                at_ns=k * 1_000_000_000,
+                clock_hz=1_000_000_000 if slow else 1_800_000_000,
+                temperature_celsius=82 - 30 * math.exp(-k / 10),
+                throttled=("the clock is capped",) if slow else (),
+                memory_available_bytes=3 << 30,
+            )
+        )
+    return Telemetry(1_000_000_000, 120_000, 6_000_000, 3, tuple(readings))
+
+
+def full_measurement(**changes: Any) -> Measurement:
+    """A server run with all that a measurement may hold."""
+    made = measurement(
+        900,
+        scenario=Scenario("server", target_qps=20.0, limit_ns=60_000_000),
+        duration_ns=45_000_000_000,
+        loop_overhead_ns=130,
+        telemetry=telemetry(),
+        stages=(
+            Stage("decode", (4_000_000,) * 80),
+            Stage("resize", (1_000_000,) * 80),
+            Stage("inference", (30_000_000,) * 80),
+            Stage("decode boxes", (5_000_000,) * 12),
+            Stage("never ran", ()),
+        ),
+        frames=Frames("/dev/video0", 30.0, 900, 12),
+        energy=Energy("the board's rails", 200, 6_000_000_000, 5.1, 0.153, 2.1, 0.09),
+        rounds=(300, 300, 300),
     )
     return dataclasses.replace(made, **changes)
 

@@ -72,6 +72,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
             made.measurement(3000),
             made.measurement(1),
             made.measurement(40, target=LONG, flaws=(LONG * 2,)),
+            made.full_measurement(),
         ],
         models=[made.model(name=LONG, operators=(made.operator(LONG),))],
     )

@@ -12,6 +12,7 @@ from page_reader import Node, read_page
 
 import edge
 from edge.adapters.results import Results
+from edge.records.scenario import Scenario
 from edge.records.workload import Workload
 from edge.report.page import linked, render_report
 
@@ -101,6 +102,9 @@ CASES = {
         ]
     ),
     "no operators": made.results(models=[made.model(operators=())]),
+    "all of a run": made.results(
+        measurements=[made.full_measurement(), made.full_measurement(energy=None)]
+    ),
 }
 
 
@@ -287,6 +291,58 @@ def test_raw_data_are_offered() -> None:
         "2.measurement.json",
         "1.model.json",
     ]
+
+
+def test_the_parts_of_a_run_are_shown() -> None:
+    root = page(made.results(verdicts=[made.verdict()], measurements=[made.full_measurement()]))
+    shown = one(root, "measurement")
+    assert "Server: 20 queries a second at random (Poisson)" in shown.text
+    assert "p99 within 60 ms at 20 queries/s: shown at 99 % confidence; " in shown.text
+    assert "These are response times." in shown.text
+    facts = {
+        d.every("dt")[0].text: d.every("dd")[0].text for d in one(shown, "percentiles").every("div")
+    }
+    assert list(facts)[6:] == [
+        "Throughput", "Timing loop", "Energy an inference", "Frames dropped", "Put together from",
+    ]  # fmt: skip
+    assert facts["Throughput"] == "20 queries/s 18.7–21.3, 95 % sure"
+    assert facts["Frames dropped"] == "12 of 900 /dev/video0 at 30 frames/s"
+    tables = {t.every("caption")[0].text: t for t in shown.every("table")}
+    stages = tables["A pass of its own; shares are of the sum of the medians"]
+    assert [[c.text for c in row.all() if c.tag in ("th", "td")] for row in stages.every("tr")] == [
+        ["Stage", "p50", "p90", "Share", "Runs"],
+        ["1 decode", "4 ms", "4 ms", "10 %", "80"],
+        ["2 resize", "1 ms", "1 ms", "2 %", "80"],
+        ["3 inference", "30 ms", "30 ms", "75 %", "80"],
+        ["4 decode boxes", "5 ms", "–", "12 %", "12"],
+    ]
+    titles = [t.text for t in shown.every("title")]
+    assert titles.count("Temperature and clock over the run of net.onnx on rpi4") == 2
+    assert titles.count("Stages of net.onnx on rpi4") == 2
+
+
+def test_a_machine_that_could_not_be_read_meanwhile_is_said() -> None:
+    blind = made.telemetry()
+    readings = tuple(
+        dataclasses.replace(r, clock_hz=None, temperature_celsius=None) for r in blind.readings
+    )
+    blind = dataclasses.replace(blind, readings=readings, core=None)
+    root = page(made.results(measurements=[made.full_measurement(telemetry=blind)]))
+    assert (
+        "50 readings, one every 1 s; one costs 120 µs, no core could be spared for it. "
+        "Neither temperature nor clock could be read."
+    ) in one(root, "measurement").text
+
+
+def test_batches_have_no_limit_and_no_claim() -> None:
+    offline = made.measurement(
+        scenario=Scenario("offline", 8, batched=True), duration_ns=40_000_000_000
+    )
+    root = page(made.results(measurements=[offline]))
+    text = one(root, "measurement").text
+    assert "a latency is that of 8 samples in one batch." in text
+    assert "Throughput 200 samples/s" in text
+    assert "may claim" not in text
 
 
 def test_ten_thousand_latencies_stay_small() -> None:
