@@ -4,12 +4,16 @@ import json
 from pathlib import Path
 
 from edge.records.card import ModelCard
+from edge.records.check import Check
 from edge.records.codec import json_schema
+from edge.records.comparison import Comparisons
 from edge.records.estimate import Estimate
 from edge.records.fetched import FetchedModel
 from edge.records.manifest import Manifest
 from edge.records.measurement import Measurement
 from edge.records.model import ModelInfo
+from edge.records.search import BatchCurve, LoadSearch
+from edge.records.sweep import SweepResult
 from edge.records.target import Target
 from edge.records.verdict import Verdict
 from edge.records.workload import Workload
@@ -21,10 +25,15 @@ RECORDS = {
     "workload": Workload,
     "manifest": Manifest,
     "measurement": Measurement,
+    "sweep": SweepResult,
     "estimate": Estimate,
     "verdict": Verdict,
     "card": ModelCard,
     "fetched": FetchedModel,
+    "check": Check,
+    "comparison": Comparisons,
+    "batch-curve": BatchCurve,
+    "load-search": LoadSearch,
 }
 
 

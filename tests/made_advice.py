@@ -4,14 +4,8 @@ import dataclasses
 import itertools
 from typing import Any
 
-from edge.records.measurement import (
-    HostFacts,
-    HostState,
-    Measurement,
-    ModelRef,
-    RuntimeRef,
-    SessionConfig,
-)
+from edge.records.host import HostFacts, HostState
+from edge.records.measurement import Measurement, ModelRef, RuntimeRef, SessionConfig
 from edge.records.model import ModelInfo, OperatorCost, OpsetVersion, RuntimeSupport
 from edge.records.target import (
     Accelerator,

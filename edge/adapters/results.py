@@ -10,6 +10,8 @@ from edge.errors import ConfigError, printable
 from edge.records.codec import from_dict, to_dict
 from edge.records.measurement import Measurement
 from edge.records.model import ModelInfo
+from edge.records.search import BatchCurve, LoadSearch
+from edge.records.sweep import SweepResult
 from edge.records.verdict import Verdict
 
 R = TypeVar("R")
@@ -18,6 +20,13 @@ _SUFFIXES: Final = {
     Measurement: ".measurement.json",
     Verdict: ".verdict.json",
 }
+# What else a probe writes: to be read by programs, and not by `advise`.
+_OTHERS: Final = {
+    BatchCurve: ".batch-curve.json",
+    LoadSearch: ".load-search.json",
+    SweepResult: ".sweep.json",
+}
+Record = ModelInfo | Measurement | Verdict | BatchCurve | LoadSearch | SweepResult
 _LARGEST_INTEGER: Final = 2**63 - 1
 
 
@@ -30,7 +39,7 @@ class Results:
     verdicts: tuple[Verdict, ...]
 
 
-def save_result(record: ModelInfo | Measurement | Verdict, folder: Path, stem: str) -> Path:
+def save_result(record: Record, folder: Path, stem: str) -> Path:
     """Write a record into a results folder, which is made if need be, and return the file.
 
     Raises:
@@ -40,7 +49,7 @@ def save_result(record: ModelInfo | Measurement | Verdict, folder: Path, stem: s
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise host_error(error, folder) from error
-    path = folder / (stem + _SUFFIXES[type(record)])
+    path = folder / (stem + {**_SUFFIXES, **_OTHERS}[type(record)])
     write_json(path, to_dict(record))
     return path
 

@@ -15,11 +15,17 @@ _FILES: Final = (
     "records/__init__.py",
     "records/codec.py",
     "records/tensor.py",
+    "records/host.py",
     "records/measurement.py",
+    "records/scenario.py",
+    "records/search.py",
     "records/manifest.py",
     "reasoning/__init__.py",
     "reasoning/ed25519.py",
     "reasoning/stats.py",
+    "reasoning/pareto.py",
+    "records/sweep.py",
+    "reasoning/load_search.py",
 )
 _FOLDERS: Final = ("backends", "device")
 _DISTRIBUTION: Final = "edgekit-deploy"

@@ -13,6 +13,7 @@ _COMMANDS = {
     "verify": "Is a bundle as it was written, and who signed it?",
     "keys": "Make and show the keys that bundles are signed with.",
     "probe": "Measure the model on this machine: latency that one may quote.",
+    "compare": "Is B slower than A? Measurements against each other, for gates too.",
     "advise": "Edge, cloud CPU or cloud GPU: why, and what it costs.",
     "report": "One HTML page from the results, to look at and to hand on.",
     "targets": "List and show the targets.",

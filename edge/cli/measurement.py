@@ -10,7 +10,17 @@ import click
 from edge.cli.output import print_rich
 from edge.errors import printable
 from edge.reasoning.stats import percentile_interval, quantile, queries_needed
-from edge.records.measurement import HostFacts, HostState, Measurement
+from edge.records.host import HostFacts, HostState, Telemetry
+from edge.records.measurement import Measurement
+from edge.records.scenario import ONE_BY_ONE, SERVER
+from edge.report.run_words import (
+    energy_text,
+    frames_text,
+    limit_sentence,
+    rounds_text,
+    scenario_sentence,
+    throughput_text,
+)
 from edge.units import UNKNOWN, format_bytes, format_ns
 
 if TYPE_CHECKING:
@@ -45,7 +55,10 @@ def print_measurement(measurement: Measurement) -> None:
         f"{printable(measurement.model.name)} on {runtime.distribution} {runtime.version}"
         f" ({', '.join(runtime.providers)}), threads: {runtime.threads}"
     )
-    print_rich(Text(title), _latency_table(measurement), _facts_table(measurement))
+    parts: list[object] = [Text(title), _latency_table(measurement)]
+    if measurement.stages:
+        parts.append(_stage_table(measurement))
+    print_rich(*parts, _facts_table(measurement))
 
 
 def _latency_table(measurement: Measurement) -> "Table":
@@ -57,6 +70,19 @@ def _latency_table(measurement: Measurement) -> "Table":
     table.add_column("95 % interval", justify="right")
     for percentile in _PERCENTILES:
         table.add_row(f"p{percentile:g}", *_percentile_cells(measurement.latencies_ns, percentile))
+    return table
+
+
+def _stage_table(measurement: Measurement) -> "Table":
+    from rich.table import Table
+
+    table = Table()
+    table.add_column("stage")
+    for percentile in _PERCENTILES:
+        table.add_column(f"p{percentile:g}", justify="right")
+    for stage in measurement.stages:
+        cells = (_percentile_cells(stage.latencies_ns, p)[0] for p in _PERCENTILES)
+        table.add_row(stage.name, *cells)
     return table
 
 
@@ -75,7 +101,30 @@ def _facts_table(measurement: Measurement) -> "Table":
 
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     count, total_ns = len(measurement.latencies_ns), sum(measurement.latencies_ns)
+    if measurement.scenario.kind == SERVER and measurement.duration_ns is not None:
+        # There a latency holds the wait, of several queries at once.
+        total_ns = measurement.duration_ns
+    scenario = measurement.scenario
+    if scenario != ONE_BY_ONE:
+        table.add_row("scenario", scenario_sentence(measurement))
+    kept = limit_sentence(measurement)
+    if kept is not None:
+        table.add_row("limit", kept)
     table.add_row("queries", f"{count} in {format_ns(total_ns)}, warm-ups apart")
+    for name, pair in (
+        ("throughput", throughput_text(measurement)),
+        ("frames", frames_text(measurement)),
+        ("processes", rounds_text(measurement)),
+        ("energy", None if measurement.energy is None else energy_text(measurement.energy)),
+    ):
+        if pair is not None:
+            table.add_row(name, ", ".join(part for part in pair if part))
+    if measurement.energy_missing is not None:
+        table.add_row("energy", Text(f"{UNKNOWN}: {printable(measurement.energy_missing, 300)}"))
+    if measurement.loop_overhead_ns is not None:
+        table.add_row("timing loop", f"{format_ns(measurement.loop_overhead_ns)} a query")
+    if measurement.telemetry is not None:
+        table.add_row("readings", _telemetry_line(measurement.telemetry))
     table.add_row("first inference", format_ns(measurement.first_inference_ns))
     load, imported = format_ns(measurement.load_ns), format_ns(measurement.import_ns)
     table.add_row("load", f"{load}, after importing the runtime: {imported}")
@@ -108,6 +157,12 @@ def _state_line(before: HostState, after: HostState) -> str:
         ("load", _each(before.load_1min, after.load_1min, 1, "")),
     )
     return printable(", ".join(f"{name} {value}" for name, value in pairs), 300)
+
+
+def _telemetry_line(telemetry: Telemetry) -> str:
+    where = "on a core of their own" if telemetry.core is not None else "on the same cores"
+    cost = format_ns(telemetry.cost_ns)
+    return f"{len(telemetry.readings)} of the machine meanwhile, {cost} each, {where}"
 
 
 def _each(before: float | None, after: float | None, scale: float, unit: str) -> str:

@@ -1,57 +1,18 @@
-"""edgekit probe: measure a model on this machine."""
+"""edgekit probe: measure a model on this machine, or on others."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
-from edge.cli.measurement import print_measurement, told_percent
-from edge.cli.output import json_option, note, print_json
-from edge.cli.shapes import shape_option
-
-if TYPE_CHECKING:
-    from edge.cli.shapes import Shapes
+from edge.cli.output import json_option
+from edge.cli.probe_options import Chosen, probe_options
 
 
 @click.command()
 @click.argument("model", metavar="[MODEL|BUNDLE]", required=False)
-@click.option("--threads", type=click.IntRange(min=1), help="Threads inside one inference.")
-@click.option("--min-time", type=float, default=5.0, show_default=True, help="In seconds.")
-@click.option("--max-time", type=float, help="In seconds.  [default: 60, or twice --min-time]")
-@click.option("--min-queries", type=int, default=662, show_default=True, help="As for a p99.")
-@click.option("--warm-up", type=int, default=10, show_default=True, help="Queries kept apart.")
-@shape_option
-@click.option(
-    "--inputs",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Real inputs: an .npz, a picture, or a folder of pictures.",
-)
-@click.option("--target", metavar="NAME", help="Which target this machine is, for the record.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    default=Path("results"),
-    show_default=True,
-    metavar="FOLDER",
-    help="Where the measurement goes.",
-)
+@probe_options
 @json_option
-def command(
-    *,
-    model: str | None,
-    threads: int | None,
-    min_time: float,
-    max_time: float | None,
-    min_queries: int,
-    warm_up: int,
-    shape: "Shapes",
-    inputs: Path | None,
-    target: str | None,
-    output: Path,
-    as_json: bool,
-) -> None:
+def command(**given: Any) -> None:
     """Measure the model on this machine: latency that one may quote.
 
     MODEL is a file or a name of `edgekit models list`, BUNDLE a file that `edgekit package`
@@ -62,28 +23,10 @@ def command(
     Example:
       edgekit probe
       edgekit probe model.onnx --threads 1 --shape input=1,3,224,224
+      edgekit probe model.onnx --input clip.mp4 --fps 15
+      edgekit probe model.onnx --sweep threads,graph-level
+      edgekit probe model-rpi4.pyz --host pi@board --check --max-p90-ms 50
     """
-    from edge.adapters.targets import load_target
-    from edge.device.probe import ProbeOptions
-    from edge.workflows.models import resolve_model
-    from edge.workflows.probe import probe_anything, results_folder, save_measurement
+    from edge.cli.probe_modes import run
 
-    options = ProbeOptions(min_time, max_time, min_queries, warm_up)
-    label = None if target is None else load_target(target).name
-    choice = resolve_model(model)
-    with results_folder(output), told_percent(f"measuring {choice.path.name}") as progress:
-        measurement = probe_anything(
-            choice,
-            options,
-            threads=threads,
-            shapes=shape,
-            inputs=inputs,
-            target=label,
-            progress=progress,
-        )
-        saved = save_measurement(measurement, output)
-    if as_json:
-        print_json(measurement)
-    else:
-        print_measurement(measurement)
-    note(f"saved: {saved}")
+    run(Chosen(**given))

@@ -104,17 +104,11 @@ def _add_run(commands: "_Commands") -> None:
 
 
 def _add_probe(commands: "_Commands") -> None:
+    from edge.device.probe_arguments import add_probe_options
+
     probe = _command(commands, "probe", "measure the latency on this machine")
     _add_threads(probe)
-    for option, kind, text in (
-        ("--min-time", float, "measure at least so many seconds"),
-        ("--max-time", float, "and never more seconds than this"),
-        ("--min-queries", int, "measure at least so many inferences"),
-        ("--warm-up", int, "inferences before that, kept apart"),
-    ):
-        probe.add_argument(option, type=kind, metavar="N", help=text)
-    text = "also write NAME.measurement.json there"
-    probe.add_argument("-o", "--output", metavar="FOLDER", help=text)
+    add_probe_options(probe)
 
 
 def _add_threads(command: argparse.ArgumentParser) -> None:

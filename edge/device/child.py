@@ -10,6 +10,7 @@ import signal
 import sys
 from typing import Any, Callable, Dict, List, Sequence
 
+from edge.device.illegal import watch
 from edge.errors import EdgekitError
 
 # numpy only makes inputs; a pool of threads with a buffer each is not for that.
@@ -78,6 +79,7 @@ def serve(parent: int, requests: int, answers: int, modules: Sequence[str]) -> N
 def _serve(setup: Dict[str, Any], request: Any) -> None:
     answers = _Answers(setup["answer_fd"])
     _limit(setup)
+    watch()
     _answers[:] = [answers]
     module, _, function = setup["task"].partition(":")
     try:
@@ -126,7 +128,8 @@ def _close_stdin() -> None:
 def _limit(setup: Dict[str, Any]) -> None:
     wanted = {resource.RLIMIT_FSIZE: setup["file_bytes"], resource.RLIMIT_CORE: 0}
     if setup["memory_bytes"] is not None:
-        wanted[resource.RLIMIT_AS] = setup["memory_bytes"]
+        # A model can claim sizes that no limit can be set to.
+        wanted[resource.RLIMIT_AS] = min(setup["memory_bytes"], sys.maxsize)
     for kind, value in wanted.items():
         _set_limit(kind, value, value)
     # At the hard limit the kernel sends SIGKILL, which says nothing; SIGXCPU comes first.

@@ -1,6 +1,8 @@
 """Inputs for a model: made from a seed, or read from a user's .npz. Device slice: Python 3.8."""
 
+import functools
 import io
+import operator
 import zipfile
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
@@ -16,6 +18,8 @@ Shapes = Mapping[str, Sequence[int]]
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 _SEED = "seed"
 _SEEDED = "seeded."
+# They are made as float64 first; numpy has other words for what no address can reach.
+_MOST_ELEMENTS = (1 << 62) // 8
 
 
 def concrete_inputs(specs: Sequence[TensorSpec], shapes: Shapes) -> Tuple[TensorSpec, ...]:
@@ -91,11 +95,16 @@ def seeded_samples(specs: Sequence[TensorSpec], count: int, seed: int) -> Dict[s
 
     Floats lie in [0, 1), 8-bit integers (images) in their whole range; wider integers are 0 or 1,
     which every table of embeddings and every mask can take.
+
+    Raises:
+        RuntimeFailure: an input is larger than any memory.
     """
     generator = np.random.RandomState(seed)
     samples: Dict[str, Array] = {}
     for spec in specs:
         shape = (count, *(int(size or 0) for size in spec.shape or ()))
+        if functools.reduce(operator.mul, (size or 1 for size in shape)) > _MOST_ELEMENTS:
+            raise RuntimeFailure("input {} is larger than any memory".format(printable(spec)))
         dtype = np.dtype(spec.dtype)
         if dtype.kind == "f":
             values: Any = generator.random_sample(shape)

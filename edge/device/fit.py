@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Optional, Tuple
 
 from edge.device.facts import read_host_facts
+from edge.records.host import HostFacts
 from edge.records.manifest import Manifest, lacking_features
-from edge.records.measurement import HostFacts
 
 _GLIBCXX = re.compile(rb"GLIBCXX_(3\.4\.\d+)\0")
 # A 32-bit system on a 64-bit kernel: the kernel's name for the machine says nothing of its wheels.

@@ -11,8 +11,9 @@ from edge.device.durable import flush_folder, locked
 from edge.device.fit import this_machine
 from edge.device.launcher import write_launcher
 from edge.device.output import print_json, print_line
-from edge.device.parts import file_digest, read_listing
+from edge.device.parts import file_digest, parts_in, read_listing
 from edge.device.place import Place, plain_name
+from edge.device.settings import read_settings, settings_line
 from edge.device.summary import info_lines
 from edge.device.versions import (
     Version,
@@ -181,6 +182,9 @@ def info(version: Version, chosen: argparse.Namespace) -> int:
     size = "{} installed".format(format_bytes(version.size_bytes()))
     for line in info_lines(manifest, size, version.digest):
         print_line(line)
+    told = settings_line(read_settings(manifest, parts_in(version.folder)))
+    if told is not None:
+        print_line("settings    {}".format(told))
     return 0
 
 

@@ -2,15 +2,12 @@
 
 import argparse
 import os
-import sys
 
-from edge.device.inference import check_samples, config_with, infer, memory_bytes, opened_model
+from edge.device.inference import check_samples, config_with, infer
 from edge.device.output import print_json, print_line
 from edge.device.parts import Unpacked
 from edge.errors import HostError, RuntimeFailure, UsageError, printable
-from edge.records.codec import to_dict
 from edge.records.manifest import Manifest
-from edge.records.measurement import Measurement, ModelRef
 
 
 def require_sound_options(chosen: argparse.Namespace) -> None:
@@ -23,13 +20,17 @@ def require_sound_options(chosen: argparse.Namespace) -> None:
         raise UsageError("--inputs and --outputs go together")
     if chosen.threads is not None and chosen.threads < 1:
         raise UsageError("--threads must be at least 1")
+    if chosen.command == "probe":
+        from edge.device.probe_arguments import require_sound_probe
+
+        require_sound_probe(chosen)
 
 
 def run(manifest: Manifest, parts: Unpacked, chosen: argparse.Namespace) -> int:
     """Run the samples and compare with what they must give, or run a user's own inputs."""
     if chosen.inputs is not None:
         return _run_inputs(manifest, parts, chosen)
-    answer = check_samples(manifest, parts, config_with(manifest, chosen.threads))
+    answer = check_samples(manifest, parts, config_with(manifest, chosen.threads, parts))
     agreed, count = answer["agreed"], answer["count"]
     if chosen.json:
         print_json(answer)
@@ -49,7 +50,7 @@ def _run_inputs(manifest: Manifest, parts: Unpacked, chosen: argparse.Namespace)
     try:
         with tempfile.TemporaryDirectory(prefix=".outputs-", dir=folder) as scratch:
             staged = os.path.join(scratch, "outputs.npz")
-            config = config_with(manifest, chosen.threads)
+            config = config_with(manifest, chosen.threads, parts)
             answer = infer(manifest, parts, config, os.path.abspath(chosen.inputs), staged)
             os.replace(staged, chosen.outputs)
     except OSError as error:
@@ -67,58 +68,6 @@ def _run_inputs(manifest: Manifest, parts: Unpacked, chosen: argparse.Namespace)
 def probe(manifest: Manifest, parts: Unpacked, chosen: argparse.Namespace) -> int:
     """Measure the model on this machine."""
     # Only this command needs the facts of the machine and the statistics.
-    from edge.device.probe import ProbeOptions
-    from edge.device.probe import probe as measure
-    from edge.device.summary import measurement_lines
+    from edge.device.probing import run_probe
 
-    given = {
-        "min_s": chosen.min_time,
-        "max_s": chosen.max_time,
-        "min_queries": chosen.min_queries,
-        "warmup_queries": chosen.warm_up,
-    }
-    options = ProbeOptions(**{key: value for key, value in given.items() if value is not None})
-    model = manifest.model
-    path, config = opened_model(manifest, parts, config_with(manifest, chosen.threads))
-    measurement = measure(
-        path,
-        config,
-        options,
-        model=ModelRef(model.name, model.format, model.sha256, model.size_bytes),
-        target=manifest.target,
-        inputs=parts.path(manifest.samples.path),
-        memory_bytes=memory_bytes(manifest, config),
-        paths=[parts.site],
-    )
-    if chosen.output is not None:
-        _save(measurement, chosen.output, manifest.name)
-    if chosen.json:
-        print_json(to_dict(measurement))
-    else:
-        for line in measurement_lines(measurement):
-            print_line(line)
-    return 0
-
-
-def _save(measurement: Measurement, folder: str, name: str) -> None:
-    """Write the measurement whole, and through to the disk: it survives a power cut."""
-    import json
-
-    path = os.path.join(folder, name + ".measurement.json")
-    staged = path + ".part"
-    try:
-        os.makedirs(folder, exist_ok=True)
-        try:
-            with open(staged, "w", encoding="utf-8") as file:
-                json.dump(to_dict(measurement), file, indent=1)
-                file.write("\n")
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(staged, path)
-        finally:
-            if os.path.exists(staged):
-                os.unlink(staged)
-    except OSError as error:
-        what = (error.strerror or str(error)).lower()
-        raise HostError(what, where=path, hint="choose another folder for -o") from error
-    sys.stderr.write("written: {}\n".format(path))
+    return run_probe(manifest, parts, chosen)

@@ -3,7 +3,7 @@
 from typing import List, Tuple
 
 from edge.errors import printable
-from edge.reasoning.stats import quantile, queries_needed
+from edge.reasoning.stats import quantile, queries_needed, throughput_per_s
 from edge.records.manifest import Manifest
 from edge.records.measurement import Measurement
 from edge.units import UNKNOWN, format_bytes, format_ns
@@ -72,6 +72,21 @@ def measurement_lines(measurement: Measurement) -> List[str]:
         if short <= 0:
             text = format_ns(quantile(measurement.latencies_ns, percentile))
         rows.append(("p{:g}".format(percentile), text))
+    found = throughput_per_s(measurement)
+    if found is not None:
+        rows.append(("throughput", "{:.4g} samples a second".format(found.per_s)))
+    rows.extend(
+        ("stage", "{}: p50 {}".format(stage.name, format_ns(quantile(stage.latencies_ns, 50))))
+        for stage in measurement.stages
+    )
+    frames = measurement.frames
+    if frames is not None:
+        rows.append(("frames", "{} of {} dropped".format(frames.dropped, frames.offered)))
+    if measurement.energy is not None:
+        joules = measurement.energy.joules_per_inference
+        rows.append(("energy", "{:.4g} J an inference".format(joules)))
+    elif measurement.energy_missing is not None:
+        rows.append(("energy", "unknown: {}".format(measurement.energy_missing)))
     rows.append(("memory", format_bytes(measurement.peak_memory_bytes)))
     rows.extend(("flaw", flaw) for flaw in measurement.flaws)
     return _aligned(rows)

@@ -60,11 +60,26 @@ class BundleAccuracy:
 
 
 @dataclass(frozen=True)
+class BundlePreprocessing:
+    """How a picture's or a sound's values become the input: value * scale + offset.
+
+    `sample_rate_hz` is of a model of sound. `postprocess` is what is done with the outputs: top1,
+    boxes or none; None follows from their shapes.
+    """
+
+    scale: Optional[float] = None
+    offset: Optional[float] = None
+    sample_rate_hz: Optional[int] = None
+    postprocess: Optional[str] = None
+
+
+@dataclass(frozen=True)
 class BundleModel:
     """The model inside the bundle: `path` is its file, its external data lies beside it.
 
     `inputs` and `outputs` have the shapes that the samples have; `sha256` is of the model file,
     `size_bytes` of it and its external data; `peak_activation_bytes` as in ModelInfo.
+    `preprocessing` is None where nothing tells it.
     """
 
     name: str
@@ -79,6 +94,7 @@ class BundleModel:
     licence: Optional[str]
     source: Optional[str]
     accuracy: Optional[BundleAccuracy]
+    preprocessing: Optional[BundlePreprocessing] = None
 
 
 @dataclass(frozen=True)
@@ -137,7 +153,7 @@ class Manifest:
     Of two bundles of one name the one with the higher `sequence` is the newer.
     """
 
-    SCHEMA_VERSION: ClassVar[str] = "2.0"
+    SCHEMA_VERSION: ClassVar[str] = "2.1"
 
     name: str
     sequence: int

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from edge.records.host import HostFacts
 from edge.records.manifest import lacking_features
-from edge.records.measurement import HostFacts
 from edge.records.target import Target, TargetRuntime
 
 # What the runtimes' wheels assume without asking the processor at run time. x86-64: the level

@@ -15,6 +15,7 @@ from edge.records.manifest import (
     BundleAccuracy,
     BundleFile,
     BundleModel,
+    BundlePreprocessing,
     BundleSamples,
     BundleWheel,
     Manifest,
@@ -25,6 +26,7 @@ from edge.records.platform import Platform
 from edge.records.target import TargetRuntime, WheelPin
 from edge.workflows.bundle_papers import BundleFacts, BundlePapers, bundle_papers
 from edge.workflows.bundle_samples import MadeSamples
+from edge.workflows.inputs import postprocess_of
 from edge.workflows.models import ModelChoice
 from edge.workflows.slim import SlimWheel
 
@@ -143,6 +145,7 @@ class BundleContent:
             licence=None if card is None else card.licence,
             source=_source(choice),
             accuracy=_accuracy(choice),
+            preprocessing=_preprocessing(choice),
         )
 
     def _samples(self) -> BundleSamples:
@@ -170,6 +173,18 @@ def _accuracy(choice: ModelChoice) -> BundleAccuracy | None:
     if told is None or choice.file is None or choice.file.accuracy is None:
         return None
     return BundleAccuracy(told.metric, choice.file.accuracy, told.dataset, told.measured_with)
+
+
+def _preprocessing(choice: ModelChoice) -> BundlePreprocessing | None:
+    told = None if choice.card is None else choice.card.preprocessing
+    if choice.card is None or told is None:
+        return None
+    return BundlePreprocessing(
+        scale=told.scale,
+        offset=told.offset,
+        sample_rate_hz=told.sample_rate_hz,
+        postprocess=postprocess_of(choice.card),
+    )
 
 
 def _wheel(wheel: SlimWheel) -> BundleWheel:

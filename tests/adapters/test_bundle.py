@@ -203,8 +203,9 @@ def test_the_slice_carries_all_that_it_imports() -> None:
 
 
 def test_the_slice_is_small() -> None:
-    # 2 % of the smallest bundle there is; each start from the file compiles what it imports of it.
-    assert sum(path.stat().st_size for path in slice_files().values()) < 320_000
+    # It lies in every bundle as it is, and LiteRT's for a Raspberry Pi 4 has 0.2 MB to spare. What
+    # a start from the file compiles is what it imports of it.
+    assert sum(path.stat().st_size for path in slice_files().values()) < 550_000
 
 
 def test_the_licence_is_the_projects() -> None:

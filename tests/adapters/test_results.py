@@ -9,14 +9,8 @@ import pytest
 
 from edge.adapters.results import Results, load_result, load_results, save_result
 from edge.errors import ConfigError, HostError
-from edge.records.measurement import (
-    HostFacts,
-    HostState,
-    Measurement,
-    ModelRef,
-    RuntimeRef,
-    SessionConfig,
-)
+from edge.records.host import HostFacts, HostState
+from edge.records.measurement import Measurement, ModelRef, RuntimeRef, SessionConfig
 from edge.records.model import ModelInfo
 from edge.records.verdict import Verdict
 from edge.records.workload import Workload

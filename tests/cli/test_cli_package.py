@@ -181,7 +181,13 @@ def test_json_and_the_manifests_schema(cache: Path, tmp_path: Path) -> None:
     jsonschema.validate(manifest, schema)
     assert answer["path"] == "x.pyz"
     assert answer["size_bytes"] == (tmp_path / "x.pyz").stat().st_size
-    assert manifest["session"] == {"backend": "tflite", "threads": 2, "prepared": False}
+    assert manifest["session"] == {
+        "backend": "tflite",
+        "threads": 2,
+        "prepared": False,
+        "graph_level": None,
+        "provider": None,
+    }
     assert manifest["apt_packages"] == ["python3-numpy"]
     with zipfile.ZipFile(tmp_path / "x.pyz") as archive:
         assert json.loads(archive.read("manifest.json")) == manifest

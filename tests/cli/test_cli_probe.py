@@ -13,14 +13,8 @@ import pytest
 from edge.adapters.data import data_folder
 from edge.adapters.results import load_result
 from edge.cli.measurement import print_measurement
-from edge.records.measurement import (
-    HostFacts,
-    HostState,
-    Measurement,
-    ModelRef,
-    RuntimeRef,
-    SessionConfig,
-)
+from edge.records.host import HostFacts, HostState
+from edge.records.measurement import Measurement, ModelRef, RuntimeRef, SessionConfig
 
 DIGITS = data_folder("models") / "digits-cnn"
 QUICK = ("--min-time", "0", "--min-queries", "700", "--warm-up", "1")
@@ -147,7 +141,7 @@ def test_what_is_unknown_is_said_to_be(capsys: pytest.CaptureFixture[str]) -> No
         (("--shape", "input=a,b"), 2, "input=a,b: expected an input's name"),
         (("--shape", "input=1,1,8,9"), 2, "does not fit"),
         (("--inputs", "nowhere.npz"), 2, "error: nowhere.npz: no such file\n"),
-        (("--inputs", "garbage.tflite"), 2, "garbage.tflite: not an .npz file of plain arrays\n"),
+        (("--inputs", "garbage.tflite"), 2, "error: garbage.tflite: its kind is not known\n"),
         (("-o", "garbage.tflite/results"), 9, "error: garbage.tflite/results: not a directory\n"),
     ],
 )

@@ -224,7 +224,7 @@ def test_a_member_that_is_there_twice_is_refused(small: Path, tmp_path: Path) ->
         ),
         (
             lambda m: m.update({"manifest.json": b'{"schema_version": "3.0"}'}),
-            "manifest.json: schema_version: version 3.0 is newer than this edgekit reads (2.0)",
+            "manifest.json: schema_version: version 3.0 is newer than this edgekit reads (2.1)",
         ),
         (
             lambda m: m.update({"manifest.json": b'{"schema_version": "2.0"}'}),

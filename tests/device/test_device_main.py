@@ -92,7 +92,7 @@ def test_info(small: Path) -> None:
     ]
     whole = json.loads(device(small, "info", "--json").stdout)
     assert whole["wheels"][0]["path"] == WHEEL
-    assert whole["schema_version"] == "2.0"
+    assert whole["schema_version"] == "2.1"
 
 
 def test_run(small: Path, tmp_path: Path) -> None:

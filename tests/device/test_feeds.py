@@ -290,3 +290,9 @@ def test_what_stands_for_seeded_inputs_has_to_be_whole(tmp_path: Path, seed: Any
     write_arrays(str(path), arrays if seed is None else {**arrays, "seed": seed})
     with pytest.raises(UsageError, match=r"not an \.npz file of plain arrays"):
         read_arrays(str(path))
+
+
+@pytest.mark.parametrize("shape", [(1 << 62,), (1 << 31, 1 << 31, 4), (0, 1 << 62)])
+def test_an_input_that_no_memory_holds_is_told(shape: tuple[int, ...]) -> None:
+    with pytest.raises(RuntimeFailure, match=r"^input x float32 \S+ is larger than any memory$"):
+        seeded_samples((TensorSpec("x", "float32", shape),), 1, 0)

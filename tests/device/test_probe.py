@@ -1,5 +1,7 @@
 import hashlib
+import os
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +12,13 @@ import pytest
 import edge
 from edge.adapters.data import data_folder
 from edge.backends import backend_names, load_backend
-from edge.device import probe as module
-from edge.device.facts import CpuTime, read_host_facts, read_host_state
-from edge.device.probe import ProbeOptions, model_ref, probe
+from edge.device import energy
+from edge.device.facts import read_host_facts, read_host_state
+from edge.device.probe import ProbeOptions, model_ref, preset, probe
 from edge.errors import HostError, RuntimeFailure, UsageError
 from edge.records.codec import from_dict, to_dict
 from edge.records.measurement import Measurement, SessionConfig
+from edge.records.scenario import ONE_BY_ONE, Scenario
 
 DIGITS = data_folder("models") / "digits-cnn"
 TREES = Path(__file__).parent / "trees"
@@ -130,51 +133,104 @@ def test_a_quota_below_the_threads_is_a_flaw() -> None:
     assert measured(str(TREES / "cloud-container")).flaws == ()
 
 
-def test_more_threads_than_cores_are_a_flaw() -> None:
-    host = read_host_facts(str(TREES / "cgroup-v1-container"))
-    flaws = module._quota_flaws(replace(host, cpu_quota=None), 4)
-    assert flaws == ("4 threads shared 3 cores",)
-
-
-@pytest.mark.parametrize(
-    ("busy_s", "stolen_s", "own_s", "threads", "expected"),
-    [
-        # Ten seconds of four cores.
-        (40, 0, 40, 4, ()),
-        (42, 0, 40, 4, ()),
-        (40, 0, 25, 4, ("other programs kept 1.5 of 4 cores busy",)),
-        # Two cores are left to others when two threads measure.
-        (40, 0, 20, 2, ()),
-        (40, 0, 10, 2, ("other programs kept 3.0 of 4 cores busy",)),
-        (30, 10, 30, 4, ("the hypervisor took 1.0 of 4 cores away",)),
-        (4, 0, 3, 4, ()),
-    ],
-)
-def test_what_others_take_is_a_flaw(
-    busy_s: float,
-    stolen_s: float,
-    own_s: float,
-    threads: int,
-    expected: tuple[str, ...],
+def test_what_holds_the_processor_back_meanwhile_is_a_flaw(
+    machine: Callable[[str], Path],
 ) -> None:
-    host = read_host_facts(str(TREES / "raspberry-pi-4"))
-    before = CpuTime(busy_s=1000, idle_s=5000, stolen_s=3)
-    idle_s = 40 - busy_s - stolen_s
-    after = CpuTime(busy_s=1000 + busy_s, idle_s=5000 + idle_s, stolen_s=3 + stolen_s)
-    assert module._load_flaws(before, after, own_s, host, threads) == expected
-    assert module._load_flaws(None, after, own_s, host, threads) == ()
-    assert module._load_flaws(before, before, own_s, host, threads) == ()
+    root = machine("raspberry-pi-4")
+    bits = root / "sys/devices/platform/soc/soc:firmware/get_throttled"
+    assert measured(str(root)).flaws == ()
+
+    def fall(_: float) -> None:
+        bits.write_text("d0008", encoding="utf-8")
+
+    long = ProbeOptions(min_s=1.2, max_s=2.4, min_queries=20, warmup_queries=2)
+    model = model_ref(ONNX, "digits", "onnx")
+    found = probe(ONNX, ONE_THREAD, long, model=model, root=str(root), progress=fall)
+    assert found.before.throttled == ()
+    assert found.after.throttled == ("soft temperature limit",)
+    assert "the processor was held back: soft temperature limit" in found.flaws
+    assert found.telemetry is not None
+    assert found.telemetry.readings[-1].throttled == ("soft temperature limit",)
+
+
+def test_the_machine_is_read_meanwhile(machine: Callable[[str], Path]) -> None:
+    root = str(machine("jetson-nano"))
+    allowed = os.sched_getaffinity(0)
+    found = measured(root).telemetry
+    assert found is not None
+    assert os.sched_getaffinity(0) == allowed
+    assert found.core == (None if len(allowed) == 1 else max(allowed))
+    assert found.interval_ns == 250_000_000
+    assert 0 < found.cost_ns <= found.total_cost_ns
+    first = found.readings[0]
+    assert (first.clock_hz, first.temperature_celsius) == (1_479_000_000, 37.25)
+    assert (first.throttled, first.power_watts) == ((), 2.214)
+
+
+def test_the_scenario_reaches_the_child() -> None:
+    plain = measured()
+    assert plain.scenario == ONE_BY_ONE
+    assert plain.duration_ns is not None
+    assert plain.duration_ns >= sum(plain.latencies_ns)
+    assert plain.loop_overhead_ns is not None
+    server = Scenario("server", target_qps=1e6, seed=3)
+    many = ProbeOptions(min_s=0, min_queries=2000, warmup_queries=2)
+    model = model_ref(ONNX, "digits", "onnx")
+    found = probe(ONNX, ONE_THREAD, many, model=model, scenario=server)
+    assert found.scenario == server
+    behind = "it fell behind: queries arrived faster than they were served"
+    assert behind in found.flaws
 
 
 @pytest.mark.parametrize(
-    ("latencies", "expected"),
-    [
-        ([100] * 100, ()),
-        ([100] * 50 + [109] * 50, ()),
-        ([100] * 50 + [150] * 50, ("it drifted: 50% slower at the end than at the start",)),
-        ([200] * 50 + [100] * 50, ("it drifted: 50% faster at the end than at the start",)),
-        ([100] * 20 + [200] * 20, ()),
-    ],
+    ("name", "expected"),
+    [("quick", (1, 10, 64)), ("full", (60, 120, 662)), ("soak", (600, 1200, 662))],
 )
-def test_drift_is_a_flaw(latencies: list[int], expected: tuple[str, ...]) -> None:
-    assert module._drift_flaws(latencies) == expected
+def test_presets(name: str, expected: tuple[float, float, int]) -> None:
+    options = preset(name)
+    assert (options.min_s, options.longest_s, options.min_queries) == expected
+
+
+def test_an_unknown_preset_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"^there is no preset slow$") as caught:
+        preset("slow")
+    assert caught.value.hint == "one of quick, full, soak"
+
+
+def test_no_energy_is_asked_for() -> None:
+    found = measured()
+    assert (found.energy, found.energy_missing) == (None, None)
+
+
+def test_energy_of_a_real_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(energy, "_IDLE_S", 0.1)
+    monkeypatch.setattr(energy, "FILE_PASS_S", 0.3)
+    meter = tmp_path / "plug.csv"
+    now = time.time_ns() / 1e9
+    rows = [f"{now - 60 + place / 100},5.0\n" for place in range(60_00 * 4)]
+    meter.write_text("time,watts\n" + "".join(rows), encoding="utf-8")
+    found = measured(energy=True, meter=str(meter))
+    assert found.energy_missing is None
+    told = found.energy
+    assert told is not None
+    assert told.source == "meter file plug.csv"
+    assert told.watts == pytest.approx(5.0)
+    assert told.duration_ns >= 300_000_000
+    assert told.joules_per_inference * told.inferences == pytest.approx(
+        5.0 * told.duration_ns / 1e9
+    )
+    assert told.above_idle_joules == pytest.approx(0, abs=1e-9)
+    assert len(found.latencies_ns) == 20
+
+
+def test_energy_that_cannot_be_told_has_a_reason(
+    machine: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(energy, "_IDLE_S", 0.1)
+    monkeypatch.setattr(energy, "PASS_S", 0.5)
+    found = measured(str(machine("laptop")), energy=True)
+    reason = "RAPL package-0 stood still during the pass"
+    assert (found.energy, found.energy_missing) == (None, reason)
+    found = measured(str(TREES / "raspberry-pi-4"), energy=True)
+    assert found.energy_missing is not None
+    assert found.energy_missing.startswith("no power meter: neither INA3221 rails (/sys/bus/i2c")

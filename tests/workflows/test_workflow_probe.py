@@ -14,15 +14,17 @@ from edge.device.probe import ProbeOptions
 from edge.errors import BundleError, ConfigError, HostError, ModelError, RuntimeFailure, UsageError
 from edge.records.codec import to_dict
 from edge.records.measurement import Measurement
+from edge.records.scenario import Scenario
 from edge.workflows.inspect import inspect_model
 from edge.workflows.models import ModelChoice, resolve_model
 from edge.workflows.probe import (
-    is_bundle,
     probe_anything,
     probe_model,
     results_folder,
     save_measurement,
 )
+from edge.workflows.probe_bundle import bundle_arguments, is_bundle
+from edge.workflows.probe_request import ProbeRequest
 
 DIGITS = data_folder("models") / "digits-cnn"
 SHORT = ProbeOptions(min_s=0, max_s=5, min_queries=15, warmup_queries=1)
@@ -31,7 +33,7 @@ SHORT = ProbeOptions(min_s=0, max_s=5, min_queries=15, warmup_queries=1)
 @pytest.fixture(scope="module")
 def measurement() -> Measurement:
     path = DIGITS / "digits-cnn-fp32.onnx"
-    return probe_model(path, inspect_model(path), SHORT, threads=1)
+    return probe_model(path, inspect_model(path), ProbeRequest(options=SHORT, threads=1))
 
 
 def test_an_onnx_model_is_measured(measurement: Measurement) -> None:
@@ -43,9 +45,8 @@ def test_an_onnx_model_is_measured(measurement: Measurement) -> None:
 
 
 def test_a_tflite_model_is_measured_on_all_allowed_cores() -> None:
-    found = probe_anything(
-        ModelChoice(path=DIGITS / "digits-cnn-int8.tflite"), SHORT, target="rpi4"
-    )
+    request = ProbeRequest(options=SHORT, target="rpi4")
+    found = probe_anything(ModelChoice(path=DIGITS / "digits-cnn-int8.tflite"), request)
     assert found.config.backend == "tflite"
     assert found.config.threads == default_threads(read_host_facts())
     assert found.target == "rpi4"
@@ -56,7 +57,7 @@ def test_what_is_no_model_is_a_model_error(tmp_path: Path, content: bytes) -> No
     path = tmp_path / "model.onnx"
     path.write_bytes(content)
     with pytest.raises(ModelError) as caught:
-        probe_anything(ModelChoice(path=path), SHORT)
+        probe_anything(ModelChoice(path=path), ProbeRequest(options=SHORT))
     assert str(path) in str(caught.value)
 
 
@@ -110,7 +111,10 @@ def test_a_picture_and_the_cards_shapes(tmp_path: Path) -> None:
     picture = tmp_path / "x.png"
     assert cv2.imwrite(str(picture), np.zeros((8, 8), np.uint8))
     choice = resolve_model(None)
-    assert len(probe_anything(choice, SHORT, inputs=picture).latencies_ns) == 15
+    assert (
+        len(probe_anything(choice, ProbeRequest(options=SHORT, inputs=str(picture))).latencies_ns)
+        == 15
+    )
 
 
 def test_the_file_name_says_the_target(measurement: Measurement, tmp_path: Path) -> None:
@@ -144,11 +148,17 @@ def test_a_bundle_is_run_with_the_options_given(tmp_path: Path, measurement: Mea
         f"sys.stdout.write({document!r})"
     )
     path = bundle(tmp_path / "digits.pyz", program)
-    assert probe_anything(ModelChoice(path=path), SHORT, threads=3) == measurement
+    assert (
+        probe_anything(ModelChoice(path=path), ProbeRequest(options=SHORT, threads=3))
+        == measurement
+    )
     assert asked.read_text(encoding="utf-8") == (
         "probe --json --min-time 0 --max-time 5 --min-queries 15 --warm-up 1 --threads 3"
     )
-    assert probe_anything(ModelChoice(path=path), SHORT, target="rpi4").target == "rpi4"
+    assert (
+        probe_anything(ModelChoice(path=path), ProbeRequest(options=SHORT, target="rpi4")).target
+        == "rpi4"
+    )
 
 
 @pytest.mark.parametrize(
@@ -167,10 +177,39 @@ def test_a_bundle_that_fails_is_told(
     tmp_path: Path, program: str, family: type[Exception], message: str
 ) -> None:
     with pytest.raises(family, match=message):
-        probe_anything(ModelChoice(path=bundle(tmp_path / "x.pyz", program)), SHORT)
+        probe_anything(
+            ModelChoice(path=bundle(tmp_path / "x.pyz", program)), ProbeRequest(options=SHORT)
+        )
 
 
-@pytest.mark.parametrize("more", [{"shapes": {"input": (1,)}}, {"inputs": Path("x.npz")}])
-def test_a_bundle_has_its_own_inputs(tmp_path: Path, more: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match="a bundle has its own inputs"):
-        probe_anything(ModelChoice(path=bundle(tmp_path / "x.pyz", "")), SHORT, **more)
+def test_a_bundle_has_its_own_shapes(tmp_path: Path) -> None:
+    request = ProbeRequest(options=SHORT, shapes={"input": (1,)})
+    with pytest.raises(UsageError) as caught:
+        probe_anything(ModelChoice(path=bundle(tmp_path / "x.pyz", "")), request)
+    assert str(caught.value) == "a bundle has its own shapes: leave out --shape"
+
+
+def test_every_option_is_passed_on_to_a_bundle() -> None:
+    request = ProbeRequest(
+        options=ProbeOptions(1, 2, 3, 4),
+        scenario=Scenario("server", target_qps=12.5, limit_ns=50_000_000),
+        threads=2,
+        graph_level="basic",
+        provider="cpu",
+        inputs="clip.avi",
+        fps=15,
+        energy=True,
+        meter="watts.csv",
+    )
+    assert " ".join(bundle_arguments(request)) == (
+        "--min-time 1 --max-time 2 --min-queries 3 --warm-up 4 --threads 2 --graph-level basic "
+        "--provider cpu --meter watts.csv --input clip.avi --fps 15 --scenario server "
+        "--target-qps 12.5 --limit-ms 50.0 --energy"
+    )
+    many = replace(request, scenario=Scenario("multi-stream", 8))
+    assert bundle_arguments(many)[-5:] == [
+        "--scenario", "multi-stream", "--samples-per-query", "8", "--energy",
+    ]  # fmt: skip
+    assert bundle_arguments(ProbeRequest(options=SHORT, scenario=None))[-2:] == [
+        "--scenario", "offline",
+    ]  # fmt: skip
