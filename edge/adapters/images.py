@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from edge.device.parent import Limits, run_child
 from edge.device.pictures import PictureForm, picture_shape
+from edge.device.sources import PICTURES
 from edge.errors import UsageError
 from edge.records.tensor import TensorSpec
 
-SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm")
 _MOST_PICTURES: Final = 1000
 
 
@@ -21,9 +21,9 @@ def picture_files(place: Path) -> tuple[Path, ...]:
     """
     if place.is_file():
         return (place,)
-    found = tuple(sorted(p for p in place.glob("*") if p.suffix.lower() in SUFFIXES))
+    found = tuple(sorted(p for p in place.glob("*") if p.suffix.lower() in PICTURES))
     if not found:
-        raise UsageError("no pictures there", where=place, hint="it reads " + " ".join(SUFFIXES))
+        raise UsageError("no pictures there", where=place, hint="it reads " + " ".join(PICTURES))
     return found[:_MOST_PICTURES]
 
 

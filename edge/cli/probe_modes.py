@@ -55,8 +55,7 @@ def run(chosen: Chosen) -> None:
             from edge.workflows.checks import check_measurement, exit_code
 
             check = check_measurement(measurement, limits)
-            form = "json" if chosen.as_json else chosen.format
-            print_check(check, form, chosen.check_output)  # type: ignore[arg-type]
+            print_check(check, "json" if chosen.as_json else chosen.format, chosen.check_output)
             sys.exit(exit_code(check))
 
 

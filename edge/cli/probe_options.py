@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from edge.cli.checks_text import FORMATS, Format
 from edge.cli.shapes import Shapes, shape_option
 from edge.records.measurement import GRAPH_LEVELS
 from edge.records.scenario import QUOTED_PERCENTILES
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from edge.workflows.probe_request import ProbeRequest
 
 F = TypeVar("F", bound=Callable[..., Any])
-_FORMATS = ("text", "json", "junit", "markdown")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ class Chosen:
     max_memory_mib: float | None
     min_per_s: float | None
     max_dropped: float | None
-    format: str
+    format: Format
     check_output: Path | None
 
     def request(self) -> "ProbeRequest":
@@ -195,7 +195,7 @@ def probe_options(function: F) -> F:
         click.option("--max-dropped", type=float, metavar="SHARE", help="Of frames, 0 to 1."),
         click.option(
             "--format",
-            type=click.Choice(_FORMATS),
+            type=click.Choice(FORMATS),
             default="text",
             show_default=True,
             help="How --check is told.",

@@ -44,7 +44,7 @@ def main() -> None:
     """Run the task that the parent named on the command line, on the request on stdin."""
     setup = json.loads(sys.argv[1])
     os.set_inheritable(setup["answer_fd"], False)  # noqa: FBT003 - it takes no keyword
-    _die_with(setup["parent"])
+    die_with(setup["parent"])
     request = json.loads(sys.stdin.buffer.read())
     _close_stdin()
     _serve(setup, request)
@@ -55,7 +55,7 @@ def serve(parent: int, requests: int, answers: int, modules: Sequence[str]) -> N
 
     Until it comes, `modules` are imported; one that fails will fail again in the task, which tells.
     """
-    _die_with(parent)
+    die_with(parent)
     os.environ.update(ENVIRONMENT)
     if modules:
         from edge.device.lazily import import_lazily
@@ -102,7 +102,7 @@ def become() -> None:
     The arguments are the parent's process number and the command; the wish to die with the
     parent outlasts execve(2). It is a wish to terminate: a program tidies up what it unpacked.
     """
-    _die_with(int(sys.argv[1]), int(signal.SIGTERM))
+    die_with(int(sys.argv[1]), int(signal.SIGTERM))
     os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606 - the parent chose the command
 
 
@@ -111,7 +111,7 @@ def _told(error: EdgekitError) -> Dict[str, Any]:
     return {"family": family, "what": error.what, "where": error.where, "hint": error.hint}
 
 
-def _die_with(parent: int, number: int = int(signal.SIGKILL)) -> None:
+def die_with(parent: int, number: int = int(signal.SIGKILL)) -> None:
     """Ask the kernel to signal this process when its parent dies (prctl(2), PR_SET_PDEATHSIG)."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)

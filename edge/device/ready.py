@@ -39,7 +39,7 @@ def make_ready(folder: str, manifest: Manifest, site: str) -> None:
             os.unlink(os.path.join(folder, name))
     for name in (_FOLDER, _STAGED):
         shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
-    note: Dict[str, Any] = {"schema_version": _VERSION, **_made_for(manifest)}
+    note: Dict[str, Any] = {"schema_version": _VERSION, **made_for(manifest)}
     try:
         note.update(_make(folder, manifest, site))
     except EdgekitError as error:
@@ -63,7 +63,7 @@ def session_model(folder: str, manifest: Manifest) -> Tuple[str, bool]:
     try:
         with open(os.path.join(folder, _NOTE), encoding="utf-8") as file:
             note = json.load(file)
-        is_ours = all(note[key] == value for key, value in _made_for(manifest).items())
+        is_ours = all(note[key] == value for key, value in made_for(manifest).items())
         if not is_ours or note["model"] is None:
             return original, False
         sizes = {name: told["size_bytes"] for name, told in note["files"].items()}
@@ -133,7 +133,7 @@ def _file(path: str) -> Dict[str, Any]:
         return {"size_bytes": file.tell(), "sha256": digest.hexdigest()}
 
 
-def _made_for(manifest: Manifest) -> Dict[str, Any]:
+def made_for(manifest: Manifest) -> Dict[str, Any]:
     """Return what a prepared form depends on."""
     name, features = _processor()
     return {

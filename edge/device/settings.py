@@ -14,7 +14,7 @@ from typing import Any, Dict, Mapping, Optional
 
 from edge.device.durable import write_whole
 from edge.device.parts import Unpacked
-from edge.device.ready import _made_for
+from edge.device.ready import made_for
 from edge.errors import HostError
 from edge.records.manifest import Manifest
 from edge.records.measurement import GRAPH_LEVELS, SessionConfig
@@ -72,7 +72,7 @@ def read_settings(manifest: Manifest, parts: Unpacked) -> Settings:
         return Settings(path, reason="the file is damaged: it is nested too deeply")
     except ValueError as error:
         return Settings(path, reason="the file is damaged: {}".format(error))
-    for key, value in _made_for(manifest).items():
+    for key, value in made_for(manifest).items():
         if told.get(key) != value:
             return Settings(path, reason=_REASONS[key])
     try:
@@ -98,7 +98,7 @@ def write_settings(
     """
     document = {
         "schema_version": _VERSION,
-        **_made_for(manifest),
+        **made_for(manifest),
         "threads": config.threads,
         # What is usual anyway is not asked for: only so is a prepared model used.
         "graph_level": None if config.graph_level == GRAPH_LEVELS[-1] else config.graph_level,

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
 from edge.device import parent
-from edge.device.child import _die_with
+from edge.device.child import die_with
 from edge.device.executed import FAREWELL_S, Program, python_command
 from edge.device.forked import HELD_BACK, Ends, Pipes, exit_status, live
 from edge.errors import EdgekitError
@@ -194,7 +194,7 @@ class Grandchild:
 def main() -> None:
     """Be the zygote: import, tell that it is done, then fork a child for every request."""
     parent_pid, number, backend_name = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-    _die_with(parent_pid)
+    die_with(parent_pid)
     connection = socket.socket(fileno=number)
     connection.set_inheritable(False)
     _tell(connection, _import(backend_name))

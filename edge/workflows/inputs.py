@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge.adapters.files import host_error
-from edge.adapters.images import SUFFIXES, picture_files, write_picture_samples
+from edge.adapters.images import picture_files, write_picture_samples
 from edge.backends import backend_for_format
 from edge.device.parent import Progress
 from edge.device.pictures import picture_shape
 from edge.device.probe import ProbeOptions
-from edge.device.sources import kind_of
+from edge.device.sources import PICTURES, kind_of
 from edge.device.stages import run_stages
 from edge.device.stages import stage_request as device_request
 from edge.errors import UsageError
@@ -55,7 +55,7 @@ def samples_from(
         return
     if not inputs.exists():
         raise UsageError("no such file", where=inputs, hint="give an .npz, a picture or a folder")
-    if not inputs.is_dir() and inputs.suffix.lower() not in SUFFIXES:
+    if not inputs.is_dir() and inputs.suffix.lower() not in PICTURES:
         yield inputs
         return
     if len(info.inputs) != 1:

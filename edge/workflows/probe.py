@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge.adapters.files import host_error
-from edge.adapters.images import SUFFIXES
 from edge.adapters.results import save_result
 from edge.backends import backend_for_format
 from edge.device.facts import default_threads, free_bytes, read_host_facts
@@ -16,6 +15,7 @@ from edge.device.parent import Progress
 from edge.device.probe import probe
 from edge.device.remembered import remembered, search_identity
 from edge.device.searching import batch_curve, highest_load, measure_batched, offline_scenario
+from edge.device.sources import PICTURES
 from edge.records.measurement import Measurement, ModelRef, SessionConfig
 from edge.records.model import ModelInfo
 from edge.records.scenario import Scenario
@@ -219,7 +219,7 @@ def _samples(request: ProbeRequest) -> Path | None:
     if request.inputs is None:
         return None
     path = Path(request.inputs)
-    is_taken = path.is_dir() or path.suffix.lower() in {".npz", *SUFFIXES}
+    is_taken = path.is_dir() or path.suffix.lower() in {".npz", *PICTURES}
     return path if is_taken else None
 
 
