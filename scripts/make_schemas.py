@@ -7,6 +7,8 @@ from edge.records.card import ModelCard
 from edge.records.check import Check
 from edge.records.codec import json_schema
 from edge.records.comparison import Comparisons
+from edge.records.doctor import HostReport
+from edge.records.emulation import Emulation, EmulationMatrix
 from edge.records.estimate import Estimate
 from edge.records.fetched import FetchedModel
 from edge.records.manifest import Manifest
@@ -34,6 +36,9 @@ RECORDS = {
     "comparison": Comparisons,
     "batch-curve": BatchCurve,
     "load-search": LoadSearch,
+    "doctor": HostReport,
+    "emulation": Emulation,
+    "emulation-matrix": EmulationMatrix,
 }
 
 

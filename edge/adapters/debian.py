@@ -3,21 +3,40 @@
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from edge.adapters.apt import private_configuration, run_apt
-from edge.adapters.debian_sources import KEYRING, Source, machine_sources, sources_text, stanzas
+from edge.adapters.debian_cache import (
+    DebianPackage,
+    cached_packages,
+    described,
+    is_sound,
+    keep_package,
+    remember,
+)
+from edge.adapters.debian_sources import KEYRING, machine_sources, sources_text, stanzas
 from edge.adapters.debian_unpack import unpack_archive
-from edge.adapters.files import host_error, read_json, write_json
-from edge.adapters.registry import sha256_of
+from edge.adapters.files import host_error
 from edge.adapters.store import cache_folder
 from edge.errors import BundleError, ConfigError, HostError
 
-Progress = Callable[[float], None]
+__all__ = [
+    "Choose",
+    "DebianPackage",
+    "Progress",
+    "archive_lack",
+    "debian_architecture",
+    "fetch_chosen",
+    "fetch_packages",
+    "python_root",
+    "unpack_packages",
+]
 
-_RESOLUTION = "resolution.json"
+Progress = Callable[[float], None]
+# Says which packages are wanted, from what apt's index knows in the environment that it gets.
+Choose = Callable[[Mapping[str, str]], Sequence[str]]
+
 _ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armhf"}
 _NO_APT_HINT: Final = "use a machine with Debian's apt, or give a root of your own"
 # What a Python of that release imports and links, with the C library, and nothing else.
@@ -26,18 +45,6 @@ _PYTHON_ROOTS: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("bookworm", "3.11"): ("libffi8", "libssl3"),
     ("trixie", "3.13"): ("libffi8", "libssl3t64"),
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DebianPackage:
-    """A package in the cache; `sha256` is the one that Debian's signed index gives it."""
-
-    name: str
-    version: str
-    architecture: str
-    sha256: str
-    size_bytes: int
-    path: Path
 
 
 def python_root(suite: str, python: str, architecture: str) -> tuple[str, ...]:
@@ -98,15 +105,24 @@ def fetch_packages(
         ConfigError: Debian has no such architecture.
         HostError: there is no apt or no network here, or the cache cannot be written.
     """
-    wanted = debian_architecture(architecture)
-    folder = cache_folder("debian", suite, wanted)
-    remembered = {} if refresh else _remembered(folder)
-    found = [remembered.get(name) for name in names]
-    known = [package for package in found if package is not None and _is_sound(package)]
-    if len(known) != len(names):
-        known = _download(names, suite, wanted, folder)
+    folder = cache_folder("debian", suite, debian_architecture(architecture))
+    known = None if refresh else cached_packages(names, folder)
+    if known is None:
+        known = fetch_chosen(lambda _index: names, suite=suite, architecture=architecture)
     progress(1.0)
-    return tuple(known)
+    return known
+
+
+def fetch_chosen(choose: Choose, *, suite: str, architecture: str) -> tuple[DebianPackage, ...]:
+    """Ask the archive, and return the packages that `choose` names, in their newest versions.
+
+    Raises:
+        BundleError: the release has no such package, or the archive is not the one that is signed.
+        ConfigError: Debian has no such architecture.
+        HostError: there is no apt or no network here, or the cache cannot be written.
+    """
+    wanted = debian_architecture(architecture)
+    return _download(choose, suite, wanted, cache_folder("debian", suite, wanted))
 
 
 def unpack_packages(packages: Sequence[DebianPackage], folder: Path) -> None:
@@ -123,86 +139,49 @@ def unpack_packages(packages: Sequence[DebianPackage], folder: Path) -> None:
             raise host_error(error, folder) from error
 
 
-def _remembered(folder: Path) -> dict[str, DebianPackage]:
-    """Return what earlier resolutions brought; a listing that cannot be read is none."""
-    try:
-        rows = read_json(folder / _RESOLUTION)
-        return {
-            row["name"]: DebianPackage(
-                name=row["name"],
-                version=row["version"],
-                architecture=row["architecture"],
-                sha256=row["sha256"],
-                size_bytes=row["size_bytes"],
-                path=folder / Path(row["file"]).name,
-            )
-            for row in rows
-        }
-    except (ConfigError, TypeError, KeyError):
-        return {}
-
-
-def _remember(folder: Path, packages: Sequence[DebianPackage]) -> None:
-    rows = {**_remembered(folder), **{package.name: package for package in packages}}
-    document = [
-        {
-            "name": package.name,
-            "version": package.version,
-            "architecture": package.architecture,
-            "sha256": package.sha256,
-            "size_bytes": package.size_bytes,
-            "file": package.path.name,
-        }
-        for package in sorted(rows.values(), key=lambda row: row.name)
-    ]
-    write_json(folder / _RESOLUTION, document)
-
-
-def _is_sound(package: DebianPackage) -> bool:
-    try:
-        return sha256_of(package.path) == package.sha256
-    except OSError:
-        return False
+def archive_lack() -> str | None:
+    """Say what this machine lacks to fetch packages of Debian, the network aside; None: nothing."""
+    if shutil.which("apt-get") is None or not KEYRING.is_file():
+        return "this machine has no apt with Debian's keys"
+    if not machine_sources("stable"):
+        return "apt knows no archive of Debian here"
+    return None
 
 
 def _download(
-    names: Sequence[str], suite: str, architecture: str, folder: Path
-) -> list[DebianPackage]:
-    if shutil.which("apt-get") is None or not KEYRING.is_file():
-        hint = _NO_APT_HINT
-        raise HostError("this machine has no apt with Debian's keys", hint=hint)
-    sources = machine_sources(suite)
-    if not sources:
-        raise HostError("apt knows no archive of Debian here", hint=_NO_APT_HINT)
+    choose: Choose, suite: str, architecture: str, folder: Path
+) -> tuple[DebianPackage, ...]:
+    lack = archive_lack()
+    if lack is not None:
+        raise HostError(lack, hint=_NO_APT_HINT)
     try:
         with tempfile.TemporaryDirectory(prefix=".apt-", dir=folder) as scratch:
             place = Path(scratch)
-            environment = private_configuration(place, architecture)
-            rows = _rows_downloaded(names, suite, sources, environment, place)
-            packages = [_keep(row, place, folder) for row in rows]
+            rows = _rows_downloaded(choose, suite, architecture, place, folder)
+            packages = tuple(keep_package(row, place, folder) for row in rows)
     except OSError as error:
         raise host_error(error, folder) from error
-    _remember(folder, packages)
+    remember(folder, packages)
     return packages
 
 
 def _rows_downloaded(
-    names: Sequence[str],
-    suite: str,
-    sources: Sequence[Source],
-    environment: Mapping[str, str],
-    place: Path,
+    choose: Choose, suite: str, architecture: str, place: Path, folder: Path
 ) -> list[Mapping[str, str]]:
-    """Download the packages to `place` and return what the signed index says of each."""
+    """Download what `folder` lacks to `place`; return what the signed index says of each."""
+    sources = machine_sources(suite)
+    environment = private_configuration(place, architecture)
     what = f"Debian {suite}"
     released = [source for source in sources if source.suite == suite]
     for chosen in (sources, released):
         (place / "sources.list").write_text(sources_text(chosen), encoding="utf-8")
         try:
             run_apt(["apt-get", "update"], what, environment, place)
-            rows = _index_rows(names, suite, environment)
-            exact = [f"{row['package']}={row['version']}" for row in rows]
-            run_apt(["apt-get", "download", *exact], what, environment, place)
+            rows = _index_rows(choose(environment), suite, environment)
+            lacking = [row for row in rows if not is_sound(described(row, folder))]
+            exact = [f"{row['package']}={row['version']}" for row in lacking]
+            if exact:
+                run_apt(["apt-get", "download", *exact], what, environment, place)
             return rows
         except BundleError as error:
             # An old release's updates and security fixes leave the archive before it does.
@@ -225,25 +204,3 @@ def _index_rows(
         if name not in known:
             raise BundleError(f"Debian {suite} has no package of that name", where=name)
     return [known[name] for name in names]
-
-
-def _keep(row: Mapping[str, str], place: Path, folder: Path) -> DebianPackage:
-    """Move a downloaded package to the cache, if it is what the index says.
-
-    Raises:
-        BundleError: it is not.
-    """
-    name = f"{row['package']}_{row['version'].replace(':', '%3a')}_{row['architecture']}.deb"
-    downloaded = place / name
-    if not downloaded.is_file() or sha256_of(downloaded) != row["sha256"]:
-        hint = "the archive serves another file than the one that Debian signed; do not use it"
-        raise BundleError("its digest is not the signed one", where=name, hint=hint)
-    downloaded.replace(folder / name)
-    return DebianPackage(
-        name=row["package"],
-        version=row["version"],
-        architecture=row["architecture"],
-        sha256=row["sha256"],
-        size_bytes=int(row["size"]),
-        path=folder / name,
-    )
