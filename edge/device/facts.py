@@ -19,6 +19,7 @@ from edge.records.host import HostFacts, HostState
 _ARM_PARTS = {
     "0xb76": "ARM1176",
     "0xc07": "Cortex-A7",
+    "0xc0f": "Cortex-A15",
     "0xd03": "Cortex-A53",
     "0xd04": "Cortex-A35",
     "0xd05": "Cortex-A55",
