@@ -17,6 +17,7 @@ def bundle_arguments(name: str, arguments: List[str]) -> argparse.Namespace:
     _command(commands, "info", "what is inside")
     _add_run(commands)
     _add_probe(commands)
+    _command(commands, "count", "mark what an emulator counts; edgekit emulate starts it")
     places = [
         _add_install(commands),
         _add_trust(commands),

@@ -12,7 +12,7 @@ from edge.device.fit import this_machine
 from edge.device.install import Installation, install
 from edge.device.output import print_json, print_line
 from edge.device.place import Place, make_usable
-from edge.device.running import probe, require_sound_options, run
+from edge.device.running import count, probe, require_sound_options, run
 from edge.device.summary import info_lines
 from edge.device.systemd import checked_words, unit_text, write_unit
 from edge.device.tool import write_tool
@@ -77,7 +77,8 @@ def use(bundle: Bundle, place: Place, chosen: argparse.Namespace) -> int:
     require_sound_options(chosen)
     require_accepted(bundle, place.root)
     with unpacked(bundle) as parts:
-        return {"run": run, "probe": probe}[chosen.command](bundle.manifest, parts, chosen)
+        commands = {"run": run, "probe": probe, "count": count}
+        return commands[chosen.command](bundle.manifest, parts, chosen)
 
 
 def install_file(bundle: Bundle, place: Place, chosen: argparse.Namespace) -> int:

@@ -43,6 +43,7 @@ def main(path: str, digest: Optional[str] = None, arguments: Optional[List[str]]
                 "info": filed.info,
                 "run": filed.use,
                 "probe": filed.use,
+                "count": filed.use,
                 "install": filed.install_file,
             }
             return commands[chosen.command](bundle, place, chosen)

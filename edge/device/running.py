@@ -1,4 +1,4 @@
-"""The commands run and probe, on parts that lie as files. Device slice: Python 3.8."""
+"""The commands run, probe and count, on parts that lie as files. Device slice: Python 3.8."""
 
 import argparse
 import os
@@ -18,7 +18,7 @@ def require_sound_options(chosen: argparse.Namespace) -> None:
     """
     if chosen.command == "run" and (chosen.inputs is None) != (chosen.outputs is None):
         raise UsageError("--inputs and --outputs go together")
-    if chosen.threads is not None and chosen.threads < 1:
+    if chosen.command != "count" and chosen.threads is not None and chosen.threads < 1:
         raise UsageError("--threads must be at least 1")
     if chosen.command == "probe":
         from edge.device.probe_arguments import require_sound_probe
@@ -71,3 +71,11 @@ def probe(manifest: Manifest, parts: Unpacked, chosen: argparse.Namespace) -> in
     from edge.device.probing import run_probe
 
     return run_probe(manifest, parts, chosen)
+
+
+def count(manifest: Manifest, parts: Unpacked, chosen: argparse.Namespace) -> int:
+    """Load and run the model with marks for an emulator that counts instructions."""
+    # Nobody needs it on a device.
+    from edge.device import counting
+
+    return counting.count(manifest, parts, chosen)

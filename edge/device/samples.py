@@ -18,7 +18,8 @@ def check_samples(request: Mapping[str, Any]) -> Dict[str, Any]:
     """Run every sample and compare; a task for the limited child.
 
     `request`: model, config, samples (an .npz of `input.NAME` and `output.NAME`), compare, atol,
-    rtol. The answer: count, agreed, runtime, and what disagrees: sample, output, what.
+    rtol. The answer: count, agreed, runtime, largest_difference (as of `distance`, over all
+    outputs of the expected shape), and what disagrees: sample, output, what.
     """
     from edge.backends import load_backend
 
@@ -27,11 +28,14 @@ def check_samples(request: Mapping[str, Any]) -> Dict[str, Any]:
     samples = Samples(request["samples"])
     disagreements: List[Dict[str, Any]] = []
     disagreeing = set()
+    largest = 0.0
     for index in range(samples.count):
         results = session.run(samples.inputs(index, session.inputs))
         expected = samples.expected(index, session.outputs)
         for spec, got, wanted in zip(session.outputs, results, expected):
             differs = difference(got, wanted, request)
+            if got.shape == wanted.shape:
+                largest = max(largest, distance(got, wanted))
             if differs is not None:
                 disagreeing.add(index)
                 told = {"sample": index, "output": spec.name, "what": differs}
@@ -39,6 +43,7 @@ def check_samples(request: Mapping[str, Any]) -> Dict[str, Any]:
     return {
         "count": samples.count,
         "agreed": samples.count - len(disagreeing),
+        "largest_difference": largest,
         "disagreements": disagreements,
         "runtime": to_dict(session.runtime()),
     }
