@@ -1,6 +1,7 @@
 """From a model and a target to a bundle: every reason to fail on the device fails here first."""
 
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,9 +25,9 @@ from edge.reasoning.bundling import (
 from edge.reasoning.support import support_by, support_remedy
 from edge.records.model import Format, ModelInfo
 from edge.records.platform import Platform, platform_of
-from edge.records.target import TargetRuntime
+from edge.records.target import Target, TargetRuntime
 from edge.workflows.bundle_content import SAMPLES_PATH, BundleContent, spelled_plainly
-from edge.workflows.bundle_samples import make_bundle_samples
+from edge.workflows.bundle_samples import MadeSamples, make_bundle_samples
 from edge.workflows.inputs import samples_from
 from edge.workflows.inspect import inspect_model, model_format
 from edge.workflows.models import ModelChoice
@@ -39,11 +40,13 @@ Progress = Callable[[float], None]
 _NO_SHAPES: Final[Mapping[str, tuple[int, ...]]] = MappingProxyType({})
 # How much of the whole each part is, when nothing is cached.
 _SLIMMING, _SAMPLES, _WRITING = 0.7, 0.2, 0.1
+# Syntax trees are read in one thread at a time: edge/workflows/slim.py says why.
+_ONE_AT_A_TIME: Final = threading.Lock()
 
 
 def package_model(
     choice: ModelChoice,
-    target: str,
+    target: str | Target,
     *,
     output: Path | None = None,
     threads: int | None = None,
@@ -53,6 +56,7 @@ def package_model(
     runtime_version: str | None = None,
     sequence: int = 0,
     signer: Signer | None = None,
+    samples: MadeSamples | None = None,
     progress: Progress = lambda _fraction: None,
 ) -> WrittenBundle:
     """Write the bundle of a model for a target, or for this machine as the target `host`.
@@ -60,7 +64,8 @@ def package_model(
     `output` is by default MODEL-TARGET.pyz in the current folder. `inputs` is an .npz with sample
     inputs, a picture or a folder of pictures; without it the card's samples are taken, and without
     a card random ones. Free dimensions are as `shapes` says, else as the card does. `runtime` is a
-    backend, a distribution or "auto"; `runtime_version` another one than the target pins.
+    backend, a distribution or "auto"; `runtime_version` another one than the target pins. With
+    `samples` the model is not run here, and `inputs` say nothing. One thread packages at a time.
 
     Raises:
         BundleError: it would not run on the target, with the reason and a remedy.
@@ -81,6 +86,7 @@ def package_model(
     chosen = _runtime(platform, model_format(choice.path), runtime, runtime_version)
     shares = Shares(progress)
     with (
+        _ONE_AT_A_TIME,
         work_on_wheels(platform, chosen, shares, _SLIMMING) as begin,
         _scratch_folder() as scratch,
     ):
@@ -91,16 +97,19 @@ def package_model(
         _require_support(info, platform, chosen)
         require_memory(platform, info, chosen)
         work = work or begin(wheels_for(platform, chosen))
-        with samples_from(inputs, choice, info) as given:
-            samples = make_bundle_samples(
-                choice.path,
-                info,
-                chosen.backend,
-                shapes=sizes,
-                inputs=given or choice.samples,
-                out=scratch / SAMPLES_PATH,
-                progress=shares.of(_SAMPLES),
-            )
+        sampling = shares.of(_SAMPLES)
+        if samples is None:
+            with samples_from(inputs, choice, info) as given:
+                samples = make_bundle_samples(
+                    choice.path,
+                    info,
+                    chosen.backend,
+                    shapes=sizes,
+                    inputs=given or choice.samples,
+                    out=scratch / SAMPLES_PATH,
+                    progress=sampling,
+                )
+        sampling(1.0)
         content = BundleContent(
             name=name,
             sequence=sequence,
@@ -127,11 +136,11 @@ def package_model(
         )
 
 
-def _platform(target: str) -> tuple[Platform, str | None]:
+def _platform(target: str | Target) -> tuple[Platform, str | None]:
     """Return a target as a platform, with the name of its operating system."""
     if target == HOST:
         return this_platform(), None
-    loaded = load_target(target)
+    loaded = target if isinstance(target, Target) else load_target(target)
     return platform_of(loaded), loaded.os.name
 
 
