@@ -2,8 +2,9 @@
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 import click
 
@@ -11,10 +12,12 @@ from edge.cli.output import note, print_json, print_rich
 from edge.records.check import Check
 from edge.records.codec import to_dict
 from edge.records.comparison import Comparisons
+from edge.records.emulation import Emulation, EmulationMatrix
 
 if TYPE_CHECKING:
     from edge.report.gate_rows import Rows
 
+R = TypeVar("R", Check, Comparisons, Check | Comparisons, Emulation | EmulationMatrix)
 Format = Literal["text", "json", "junit", "markdown"]
 FORMATS: Final[tuple[Format, ...]] = ("text", "json", "junit", "markdown")
 _STYLES: Final = {"ok": "green", "failed": "bold red", "open": "yellow", "void": "bold yellow"}
@@ -57,19 +60,20 @@ def _deliver(
         from edge.adapters.files import write_text
 
         # Saved first: a reader of the output may go away in the middle of it.
-        write_text(output, _written(report, form))
+        write_text(output, written(report, form, _renderables))
         form = "text"
     if as_json or form == "json":
         print_json(report)
     elif form == "text":
         print_rich(*_renderables(report))
     else:
-        click.echo(_written(report, form), nl=False)
+        click.echo(written(report, form, _renderables), nl=False)
     if output is not None:
         note(f"saved: {output}")
 
 
-def _written(report: Check | Comparisons, form: Format) -> str:
+def written(report: R, form: Format, renderables: Callable[[R], list[object]]) -> str:
+    """Return a report in a form; `renderables` gives what makes the text of it."""
     if form == "json":
         return json.dumps(to_dict(report), indent=1, ensure_ascii=False) + "\n"
     if form == "junit":
@@ -84,7 +88,7 @@ def _written(report: Check | Comparisons, form: Format) -> str:
 
     text = io.StringIO()
     console = Console(file=text, width=160, highlight=False, color_system=None)
-    for renderable in _renderables(report):
+    for renderable in renderables(report):
         console.print(renderable)
     return text.getvalue()
 

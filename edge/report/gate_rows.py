@@ -10,13 +10,14 @@ from edge.records.comparison import Comparison, Comparisons
 from edge.units import UNKNOWN, format_ns
 from edge.workflows.checks import told
 
-# A limit that was kept, one that was broken, one of which nothing is known, one that does not count.
-Mark = Literal["ok", "failed", "open", "void"]
+# A limit that was kept, one that was broken, one of which nothing is known, one that does not count,
+# and what was left out.
+Mark = Literal["ok", "failed", "open", "void", "skipped"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One limit or one pair: cells for a table, its mark, and the reason in a sentence."""
+    """One limit, pair or step: cells for a table, its mark, and the reason in a sentence."""
 
     name: str
     mark: Mark
@@ -37,6 +38,8 @@ class Rows:
     remarks: tuple[str, ...]
     # What makes all of it count for nothing.
     flaws: tuple[str, ...]
+    # What is wrong, each with what to do, told in full beside the table.
+    findings: tuple[str, ...] = ()
 
 
 def rows_of(report: Check | Comparisons) -> Rows:

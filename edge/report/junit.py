@@ -1,7 +1,8 @@
-"""JUnit's XML for checks and comparisons, as GitLab and Jenkins read it.
+"""JUnit's XML for checks, comparisons and emulations, as GitLab and Jenkins read it.
 
 A limit that is missed and a pair that became slower is a failure, what is not known an error, and
-what does not count because of flaws is skipped beside one error that names the flaws.
+what does not count because of flaws is skipped beside one error that names the flaws. An emulation
+is a suite for each target, with a case for each step; a target that could not be emulated is an error.
 """
 
 import re
@@ -10,40 +11,51 @@ from xml.etree import ElementTree as ET
 
 from edge.records.check import Check
 from edge.records.comparison import Comparisons
+from edge.records.emulation import Emulation, EmulationMatrix
+from edge.report.emulation_rows import emulation_suites
 from edge.report.gate_rows import Row, Rows, rows_of
 
 # XML 1.0, 2.2: what no document may hold, not even as a reference.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def junit_xml(report: Check | Comparisons) -> str:
-    """Return one test suite with a case for each limit or pair."""
-    rows = rows_of(report)
+def junit_xml(report: Check | Comparisons | Emulation | EmulationMatrix) -> str:
+    """Return a test suite with a case for each limit or pair; or one a target, with its steps."""
     suites = ET.Element("testsuites")
+    if isinstance(report, Emulation | EmulationMatrix):
+        for rows in emulation_suites(report):
+            _add_suite(suites, rows)
+    else:
+        suite = _add_suite(suites, rows_of(report), of_check=isinstance(report, Check))
+        if isinstance(report, Check):
+            suite.set("timestamp", _moment(report.started_unix_ns))
+    suites.attrib.update(_totals("edgekit", suites))
+    ET.indent(suites, " ")
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(suites, "unicode") + "\n"
+
+
+def _add_suite(suites: ET.Element, rows: Rows, *, of_check: bool = False) -> ET.Element:
     suite = ET.SubElement(suites, "testsuite")
     properties = ET.SubElement(suite, "properties")
     for name, value in rows.facts:
         ET.SubElement(properties, "property", name=name, value=_clean(value))
     for row in rows.rows:
-        _add_case(suite, rows, row, of_check=isinstance(report, Check))
+        _add_case(suite, rows, row, of_check=of_check)
     if rows.flaws:
         case = _case(suite, rows, "trustworthy")
         _say(case, "error", "not-trustworthy", "; ".join(rows.flaws))
     if rows.remarks:
         ET.SubElement(suite, "system-out").text = _clean("\n".join(rows.remarks))
-    counts = {
-        "tests": len(suite.findall("testcase")),
-        "failures": len(suite.findall("testcase/failure")),
-        "errors": len(suite.findall("testcase/error")),
-        "skipped": len(suite.findall("testcase/skipped")),
-    }
-    texts = {name: str(count) for name, count in counts.items()}
-    suite.attrib.update({"name": _clean(rows.title), **texts, "time": "0", "hostname": "localhost"})
-    if isinstance(report, Check):
-        suite.set("timestamp", _moment(report.started_unix_ns))
-    suites.attrib.update({"name": "edgekit", **texts, "time": "0"})
-    ET.indent(suites, " ")
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(suites, "unicode") + "\n"
+    suite.attrib.update({**_totals(rows.title, suite), "hostname": "localhost"})
+    return suite
+
+
+def _totals(name: str, element: ET.Element) -> dict[str, str]:
+    cases = list(element.iter("testcase"))
+    totals = {"name": _clean(name), "tests": str(len(cases))}
+    for total, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        totals[total] = str(sum(len(case.findall(tag)) for case in cases))
+    return {**totals, "time": "0"}
 
 
 def _add_case(suite: ET.Element, rows: Rows, row: Row, *, of_check: bool) -> None:
@@ -52,6 +64,8 @@ def _add_case(suite: ET.Element, rows: Rows, row: Row, *, of_check: bool) -> Non
         _say(case, "failure", row.answer, row.reason)
     elif row.mark == "open":
         _say(case, "error", row.answer, row.reason)
+    elif row.mark == "skipped":
+        ET.SubElement(case, "skipped", message=_clean(row.reason))
     elif row.mark == "void" and of_check:
         # The flaws are those of the one measurement and stand in a case of their own.
         ET.SubElement(case, "skipped", message=_clean(f"flawed: {row.reason}"))
