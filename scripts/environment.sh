@@ -66,6 +66,7 @@ install_test_programs() {
   command -v skopeo >/dev/null || missing+=(skopeo)
   command -v umoci >/dev/null || missing+=(umoci)
   command -v qemu-aarch64 >/dev/null || missing+=(qemu-user)
+  command -v cc >/dev/null || missing+=(gcc libc6-dev)
   command -v ssh >/dev/null || missing+=(openssh-client)
   # It stands in a folder that is not on everybody's PATH.
   [ -x /usr/sbin/sshd ] || missing+=(openssh-server)

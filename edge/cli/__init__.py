@@ -12,12 +12,14 @@ _COMMANDS = {
     "package": "Write the one file that runs the model on the target, offline.",
     "verify": "Is a bundle as it was written, and who signed it?",
     "keys": "Make and show the keys that bundles are signed with.",
+    "emulate": "Run a bundle as on its target: without the board, in CI.",
     "probe": "Measure the model on this machine: latency that one may quote.",
     "compare": "Is B slower than A? Measurements against each other, for gates too.",
     "advise": "Edge, cloud CPU or cloud GPU: why, and what it costs.",
     "report": "One HTML page from the results, to look at and to hand on.",
     "targets": "List and show the targets.",
     "models": "List and fetch real models.",
+    "doctor": "What this machine can do, and what it lacks.",
 }
 
 
