@@ -38,7 +38,7 @@ def main() -> None:
         # Where a sandbox forbids it, a 32-bit guest sees fewer files and all else works.
         _refuse(library, number)
     try:
-        os.execve(command[0], command, json.loads(environment))  # noqa: S606
+        os.execve(command[0], command, json.loads(environment))  # noqa: S606 - ours chose it
     except OSError as error:
         sys.stderr.write(f"{command[0]}: {error.strerror}\n")
         # As a shell says that a program could not be started.

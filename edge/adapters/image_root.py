@@ -53,7 +53,7 @@ def write_root_layer(
     entries += [
         *(Entry(name=name) for name in _MOUNT_POINTS),
         Entry(name="etc/group", content=_GROUPS.format(USER).encode(), mode=0o644),
-        Entry(name="etc/os-release", content=_os_release(suite), mode=0o644),
+        Entry(name="etc/os-release", content=os_release(suite), mode=0o644),
         Entry(name="etc/passwd", content=_USERS.format(USER).encode(), mode=0o644),
         Entry(name="tmp", mode=0o1777),
         Entry(name="usr/bin/python3", link=f"python{python}", mode=0o777),
@@ -70,7 +70,8 @@ def _is_used(entry: Entry) -> bool:
     return not name.startswith(_UNUSED)
 
 
-def _os_release(suite: str) -> bytes:
+def os_release(suite: str) -> bytes:
+    """Return the /etc/os-release of a root of a release, whose packages bring none."""
     return _OS_RELEASE.format(suite=suite, number=_NUMBERS[suite]).encode()
 
 

@@ -82,7 +82,7 @@ def _make(packages: tuple[DebianPackage, ...], init: bytes, image: Path, first_f
     except OSError as error:
         raise host_error(error, image.parent) from error
     files = [
-        *(ArchiveFile(name=name, content=None) for name in ("bin", "dev", "proc", "root")),
+        *(ArchiveFile(name=name, content=None) for name in ("bin", "dev", "proc", "system")),
         ArchiveFile(name="bin/busybox", content=busybox, executable=True),
         ArchiveFile(name="init", content=init, executable=True),
         *(ArchiveFile(name=f"{name}.ko", content=data) for name, data in modules.items()),

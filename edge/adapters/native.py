@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from edge.adapters.confined import confined
+from edge.adapters.programs import LOADERS
 from edge.adapters.qemu_user import run_alone
 from edge.adapters.roots import base_root
 from edge.device.facts import read_host_facts
@@ -24,11 +25,6 @@ from edge.units import format_bytes
 
 Progress = Callable[[float], None]
 
-# The loaders by the psABIs of the architectures, and Debian's folders of libraries.
-_LOADERS: Final = {
-    "x86_64": ("lib64/ld-linux-x86-64.so.2", "usr/lib/x86_64-linux-gnu"),
-    "aarch64": ("lib/ld-linux-aarch64.so.1", "usr/lib/aarch64-linux-gnu"),
-}
 # What the runtimes choose their kernels by; the kernel lists a hundred more.
 _TELLING: Final = (
     *("amx", "avx", "bmi", "f16c", "fma", "sse4", "popcnt"),
@@ -95,7 +91,7 @@ class NativeMode:
             HostError: this machine has another processor.
         """
         architecture = target.cpu.architecture
-        if architecture not in _LOADERS or not runs_natively(target):
+        if architecture not in LOADERS or not runs_natively(target):
             what = f"this machine is no {architecture}, so nothing for it runs here natively"
             raise HostError(what, where=target.name)
         root = base_root(stand_in.suite, stand_in.python, architecture, progress=progress)
@@ -148,12 +144,12 @@ def _python_of(root: Path, architecture: str, python: str) -> tuple[str, ...]:
     Without the loader before it, the kernel would take this machine's, which may be older than
     the root's C library, or another one.
     """
-    loader, libraries = _LOADERS[architecture]
+    loader, triplet = LOADERS[architecture]
     return (
         str(root / loader),
         "--inhibit-cache",
         "--library-path",
-        str(root / libraries),
+        str(root / "usr" / "lib" / triplet),
         str(root / "usr" / "bin" / f"python{python}"),
     )
 

@@ -25,12 +25,13 @@ from edge.adapters.programs_tried import PACKAGES, HostProgram, Package, answer,
 from edge.adapters.store import cache_folder
 from edge.errors import ConfigError, HostError, printable
 
-__all__ = ["HostProgram", "host_program", "known_program", "package_of"]
+__all__ = ["LOADERS", "HostProgram", "host_program", "known_program", "package_of"]
 
 Progress = Callable[[float], None]
 
 _RECORD: Final = "program.json"
-_LOADERS: Final[Mapping[str, tuple[str, str]]] = {
+# The loader of each architecture (its psABI), and Debian's word for it in a library's folder.
+LOADERS: Final[Mapping[str, tuple[str, str]]] = {
     "x86_64": ("lib64/ld-linux-x86-64.so.2", "x86_64-linux-gnu"),
     "aarch64": ("lib/ld-linux-aarch64.so.1", "aarch64-linux-gnu"),
     "armv7l": ("lib/ld-linux-armhf.so.3", "arm-linux-gnueabihf"),
@@ -79,7 +80,7 @@ def _fetch(name: str, reason: str, progress: Progress) -> HostProgram:
     package = PACKAGES[name]
     machine = platform.machine()
     remedy = f"install {package.name} (Debian, Ubuntu: apt-get install {package.name}), "
-    if sys.platform != "linux" or machine not in _LOADERS:
+    if sys.platform != "linux" or machine not in LOADERS:
         what = f"{reason}, and there is none to fetch for this machine ({sys.platform}, {machine})"
         raise HostError(what, where=name, hint="work on Linux on x86-64 or Arm, or in a container")
     suite = _suite(package)
@@ -133,7 +134,7 @@ def _relocated(name: str, package: Package, root: Path, *, linked: bool) -> Host
     program = next(root / path for path in package.programs if Path(path).name == name)
     command = [str(program)]
     environment = {}
-    loader, triplet = _LOADERS[platform.machine()]
+    loader, triplet = LOADERS[platform.machine()]
     if linked:
         places = f"{root}/usr/lib/{triplet}:{root}/usr/lib"
         command = [str(root / loader), "--inhibit-cache", "--library-path", places, *command]

@@ -29,12 +29,12 @@ from edge.adapters.debian import (
 )
 from edge.adapters.debian_closure import fetch_closure
 from edge.adapters.files import host_error, read_json, write_json
+from edge.adapters.image_root import os_release
 from edge.adapters.store import cache_folder
 from edge.errors import ConfigError
 
 # Another number when a root of the same packages is made in another way.
 _LAYOUT: Final = 1
-_NUMBERS: Final[Mapping[str, str]] = {"bullseye": "11", "bookworm": "12", "trixie": "13"}
 _FETCHED, _UNPACKED = 0.7, 0.9
 # What the packages' scripts give by update-alternatives, in the folder above.
 _ALTERNATIVES: Final = ("blas/libblas.so.3", "lapack/liblapack.so.3")
@@ -151,7 +151,7 @@ def _extent(root: Path) -> _Extent:
         folders[:] = [name for name in folders if name != _BYTECODE]
         for name in names:
             files += 1
-            size += os.lstat(os.path.join(folder, name)).st_size  # noqa: PTH118
+            size += os.lstat(os.path.join(folder, name)).st_size  # noqa: PTH118 - a thousand files
     return _Extent(files=files, bytes=size)
 
 
@@ -211,7 +211,7 @@ def _move(staged: Path, root: Path) -> None:
 
 def _complete(root: Path, suite: str, python: str) -> None:
     """Do what the packages' scripts would, and hide what of this machine would be found."""
-    files = {**_OWN, "etc/os-release": _os_release(suite)}
+    files = {**_OWN, "etc/os-release": os_release(suite)}
     for name, content in files.items():
         place = root / name
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -225,18 +225,6 @@ def _complete(root: Path, suite: str, python: str) -> None:
         (root / name).mkdir(exist_ok=True)
     if sys.version_info[:2] == tuple(int(part) for part in python.split(".")):
         _compile(root, python)
-
-
-def _os_release(suite: str) -> bytes:
-    number = _NUMBERS[suite]
-    lines = {
-        "PRETTY_NAME": f'"Debian GNU/Linux {number} ({suite})"',
-        "NAME": '"Debian GNU/Linux"',
-        "ID": "debian",
-        "VERSION_ID": f'"{number}"',
-        "VERSION_CODENAME": suite,
-    }
-    return "".join(f"{key}={value}\n" for key, value in lines.items()).encode()
 
 
 def _link(place: Path, target: str) -> None:

@@ -8,23 +8,9 @@ import click
 
 from edge.cli.checks_text import FORMATS, Format, print_comparisons
 from edge.cli.output import json_option
+from edge.cli.share import Share
 
 _NS = {"ns": 1.0, "us": 1e3, "µs": 1e3, "μs": 1e3, "ms": 1e6, "s": 1e9}
-
-
-class _Share(click.ParamType[float]):
-    """A share in percent: `5%` is 0.05."""
-
-    name = "share"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Read it; a bare number might mean either and is refused."""
-        match = re.fullmatch(r"(\d{1,6}(?:\.\d+)?) ?%", str(value))
-        if match is None:
-            self.fail(f"{value!r} is no share such as 5%", param, ctx)
-        return float(match.group(1)) / 100
 
 
 class _Duration(click.ParamType[float]):
@@ -54,7 +40,7 @@ class _Duration(click.ParamType[float]):
 )
 @click.option(
     "--max-increase",
-    type=_Share(),
+    type=Share(),
     metavar="SHARE",
     default="5%",
     show_default=True,

@@ -9,6 +9,7 @@ import click
 from edge.cli.checks_text import FORMATS, Format
 from edge.cli.output import json_option, progress
 from edge.cli.shapes import shape_option
+from edge.cli.share import Share
 
 if TYPE_CHECKING:
     from edge.cli.shapes import Shapes
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--max-increase",
+    type=Share(),
     metavar="SHARE",
     default="2%",
     show_default=True,
@@ -93,7 +95,7 @@ def command(
     full_system: bool,
     no_count: bool,
     baseline: Path | None,
-    max_increase: str,
+    max_increase: float,
     workers: int | None,
     keep: Path | None,
     output: Path | None,
@@ -116,7 +118,6 @@ def command(
       edgekit emulate --matrix rpi3,rpi4,rpi5,jetson-nano model.onnx --format markdown
     """
     from edge.cli.emulation_text import print_emulation
-    from edge.reasoning.cost_gate import parse_increase
     from edge.workflows.emulate_request import EmulateRequest, emulate, exit_code
     from edge.workflows.emulation_baseline import load_baseline
 
@@ -130,7 +131,7 @@ def command(
         full_system=full_system,
         count=not no_count,
         baseline=None if baseline is None else load_baseline(baseline),
-        max_increase=parse_increase(max_increase),
+        max_increase=max_increase,
         workers=workers,
         keep=keep,
     )

@@ -6,11 +6,10 @@ the runtime is counted, but it is the Python's and the runtime's, and decides no
 """
 
 import math
-import re
 from collections.abc import Iterator
 from typing import Final, Literal, TypeAlias
 
-from edge.errors import ConfigError, UsageError, printable
+from edge.errors import ConfigError, printable
 from edge.records.emulation import CostChange, Emulation, Finding
 from edge.units import format_count, three_digits
 
@@ -31,25 +30,6 @@ _REMEDY: Final = (
     "if it was meant, make a new baseline with -o; else look at what changed in the model, in its "
     "quantisation and in the runtime"
 )
-
-
-def parse_increase(text: str) -> float:
-    """Return `2%` as 0.02; a part of one, `0.02`, is taken as it is.
-
-    Raises:
-        UsageError: it is neither, or it is negative.
-    """
-    match = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,6})?) ?(%?)", text.strip())
-    if match is None:
-        what = f"{printable(text)!r} is no increase"
-        raise UsageError(what, hint="give a share such as 2%, or 0.02")
-    value = float(match.group(1))
-    if match.group(2):
-        return value / 100
-    if value >= 1:
-        hint = f"write {match.group(1)}% for per cent"
-        raise UsageError(f"{printable(text)!r} may mean per cent or a factor", hint=hint)
-    return value
 
 
 def cost_changes(

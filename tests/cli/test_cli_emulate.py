@@ -49,11 +49,6 @@ def edgekit(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
             "error: --baseline needs the counts that --no-count leaves out\n",
         ),
         (
-            ("--target", "rpi4", "--max-increase", "2"),
-            2,
-            "error: '2' may mean per cent or a factor\nhint: write 2% for per cent\n",
-        ),
-        (
             ("--target", "rpi4", "--baseline", "no-such.json"),
             3,
             "error: no-such.json: no such file or directory\n",
@@ -88,6 +83,13 @@ def test_what_does_not_go(
     done = edgekit(*arguments, folder=tmp_path)
     assert (done.returncode, done.stdout) == (status, "")
     assert done.stderr.startswith(told)
+
+
+@pytest.mark.parametrize("text", ["", "2", "0.02", "-2%", "two", "nan%", "2%%", "٢%"])
+def test_what_is_no_share(tmp_path: Path, text: str) -> None:
+    done = edgekit("--target", "rpi4", "--max-increase", text, folder=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith(f"{text!r} is no share such as 5%\n")
 
 
 def test_a_bundle_takes_no_options_of_packaging(tmp_path: Path) -> None:

@@ -8,40 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_emulations import PLACE, counted, emulation
 
-from edge.errors import ConfigError, UsageError
+from edge.errors import ConfigError
 from edge.reasoning.cost_gate import (
     change_text,
     cost_changes,
     cost_findings,
     gate_remarks,
-    parse_increase,
 )
 from edge.records.emulation import CostChange
 
 COUNTS = st.integers(min_value=0, max_value=10**15)
-
-
-@pytest.mark.parametrize(
-    ("text", "share"),
-    [("2%", 0.02), ("2 %", 0.02), (" 0.5% ", 0.005), ("0.02", 0.02), ("0", 0), ("150%", 1.5)],
-)
-def test_an_increase_is_a_share(text: str, share: float) -> None:
-    assert parse_increase(text) == share
-
-
-@pytest.mark.parametrize("text", ["", "%", "-2%", "+2%", "two", "nan", "inf", "1e-2", "2%%", "٢%"])
-def test_nonsense_is_no_increase(text: str) -> None:
-    with pytest.raises(UsageError) as raised:
-        parse_increase(text)
-    assert raised.value.what == f"{text!r} is no increase"
-    assert raised.value.hint == "give a share such as 2%, or 0.02"
-
-
-def test_a_bare_number_that_may_be_per_cent_is_refused() -> None:
-    with pytest.raises(UsageError) as raised:
-        parse_increase("2")
-    assert raised.value.what == "'2' may mean per cent or a factor"
-    assert raised.value.hint == "write 2% for per cent"
 
 
 def test_all_three_phases_are_held_in_order() -> None:

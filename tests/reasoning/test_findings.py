@@ -26,7 +26,7 @@ PACKAGE = "edgekit package digits.onnx --target rpi4"
 OTHER = (
     f"take another version of onnxruntime: `{PACKAGE} --runtime onnxruntime --runtime-version V`"
 )
-SITE = "/root/.cache/edgekit/bundles/5e52/site"
+SITE = "/home/pi/.cache/edgekit/bundles/5e52/site"
 
 
 def failed(error: str, hint: str | None = None, status: int | None = 6) -> Ran:
