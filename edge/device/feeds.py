@@ -160,7 +160,17 @@ def read_samples(path: str, specs: Sequence[TensorSpec], shapes: Shapes) -> Dict
         UsageError: the file or an array does not fit.
     """
     _check_shapes(specs, shapes)
-    arrays = read_arrays(path)
+    return fit_samples(read_arrays(path), specs, shapes, path)
+
+
+def fit_samples(
+    arrays: Mapping[str, Array], specs: Sequence[TensorSpec], shapes: Shapes, path: str
+) -> Dict[str, Array]:
+    """Return for each input the array that is its samples, the sample axis in front.
+
+    Raises:
+        UsageError: an array does not fit; `path` is where they are from.
+    """
     samples: Dict[str, Array] = {}
     for spec in specs:
         array = arrays.get("input." + spec.name, arrays.get(spec.name))

@@ -87,7 +87,7 @@ class PictureForm:
         axis = _channel_axis(shape)
         self.channels = shape[axis or 0]
         self._first = axis == 1
-        self._height, self._width = shape[2:] if self._first else shape[1:3]
+        self.height, self.width = shape[2:] if self._first else shape[1:3]
         self._dtype = np.dtype(spec.dtype)
         self._resize = form.get("resize") or "stretch"
         self._swap = self.channels == 3 and (form.get("order") or "RGB") == "RGB"
@@ -132,22 +132,30 @@ class PictureForm:
         import numpy as np
 
         if self._resize == "stretch":
-            return _scaled(pixels, self._height, self._width)
+            return self.scaled(pixels, self.height, self.width)
         height, width = pixels.shape[:2]
-        ratios = self._height / height, self._width / width
+        ratios = self.height / height, self.width / width
         if self._resize == "crop":
             ratio = max(ratios)
-            rows = min(height, max(1, int(self._height / ratio + 0.5)))
-            columns = min(width, max(1, int(self._width / ratio + 0.5)))
+            rows = min(height, max(1, int(self.height / ratio + 0.5)))
+            columns = min(width, max(1, int(self.width / ratio + 0.5)))
             top, left = (height - rows) // 2, (width - columns) // 2
             part = pixels[top : top + rows, left : left + columns]
-            return _scaled(part, self._height, self._width)
+            return self.scaled(part, self.height, self.width)
         ratio = min(ratios)
         rows, columns = (max(1, int(side * ratio + 0.5)) for side in (height, width))
-        top, left = (self._height - rows) // 2, (self._width - columns) // 2
-        whole = np.full((self._height, self._width, *pixels.shape[2:]), _BARS, pixels.dtype)
-        whole[top : top + rows, left : left + columns] = _scaled(pixels, rows, columns)
+        top, left = (self.height - rows) // 2, (self.width - columns) // 2
+        whole = np.full((self.height, self.width, *pixels.shape[2:]), _BARS, pixels.dtype)
+        whole[top : top + rows, left : left + columns] = self.scaled(pixels, rows, columns)
         return whole
+
+    def scaled(self, pixels: "Array", height: int, width: int) -> "Array":
+        """Return the whole picture at another size: means of areas where it becomes smaller."""
+        cv2 = import_opencv()
+        smaller = pixels.shape[0] * pixels.shape[1] > height * width
+        how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+        resized: Array = cv2.resize(pixels, (width, height), interpolation=how)
+        return resized
 
     def normalise(self, pixels: "Array") -> "Array":
         """Return the input: channels in order, value * scale + offset, type and layout.
@@ -156,7 +164,7 @@ class PictureForm:
         """
         import numpy as np
 
-        pixels = pixels.reshape(self._height, self._width, -1)
+        pixels = pixels.reshape(self.height, self.width, -1)
         if self.channels == 1 and pixels.shape[2] == 3:
             # A frame of a video; a picture was decoded as grey.
             cv2 = import_opencv()
@@ -172,14 +180,6 @@ class PictureForm:
         if self._first:
             pixels = pixels.transpose(2, 0, 1)
         return np.ascontiguousarray(pixels[None], self._dtype)
-
-
-def _scaled(pixels: "Array", height: int, width: int) -> "Array":
-    cv2 = import_opencv()
-    smaller = pixels.shape[0] * pixels.shape[1] > height * width
-    how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-    resized: Array = cv2.resize(pixels, (width, height), interpolation=how)
-    return resized
 
 
 class Video:

@@ -1,6 +1,7 @@
 """Lines of text as token numbers, by WordPiece, in the limited child. Device slice: Python 3.8."""
 
 import json
+import re
 import unicodedata
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
@@ -48,22 +49,35 @@ class WordPiece:
         self._lower = bool(normalizer.get("lowercase", True))
         strips = normalizer.get("strip_accents")
         self._strips = self._lower if strips is None else bool(strips)
+        self._marks = _marks(told.get("added_tokens"), path)
 
     def ids(self, text: str, most: int) -> List[int]:
         """Return the numbers of a text: at most `most`, the mark at each end included."""
         found: List[int] = []
-        for word in _words(self._normal(text)):
-            found.extend(self._pieces(word))
+        for part in self._parts(text):
+            if part in self._marks:
+                found.append(self._marks[part])
+            for word in () if part in self._marks else _words(self._normal(part)):
+                found.extend(self._pieces(word))
+                if len(found) >= most:
+                    break
             if len(found) >= most:
                 break
         return [self._first, *found[: max(0, most - 2)], self._last][:most]
 
+    def _parts(self, text: str) -> List[str]:
+        """Split at the marks, such as [SEP]: they stand for themselves, in a text as well."""
+        if not self._marks:
+            return [text]
+        longest_first = sorted(self._marks, key=len, reverse=True)
+        return re.split("({})".format("|".join(map(re.escape, longest_first))), text)
+
     def _normal(self, text: str) -> str:
-        text = text.lower() if self._lower else text
         if self._strips:
             text = unicodedata.normalize("NFD", text)
             text = "".join(c for c in text if unicodedata.category(c) != "Mn")
-        return text
+        # Letter by letter, as the library tokenizers does: no sigma is a final one.
+        return "".join(c.lower() for c in text) if self._lower else text
 
     def _pieces(self, word: str) -> List[int]:
         """Return the longest pieces that the word is made of, from its beginning on."""
@@ -82,13 +96,23 @@ class WordPiece:
         return pieces
 
 
+def _marks(added: Any, path: str) -> Dict[str, int]:
+    """Return the marks of a `tokenizer.json` that are looked for before anything else is done."""
+    try:
+        known = [mark for mark in added or () if not mark.get("normalized", False)]
+        return {str(mark["content"]): int(mark["id"]) for mark in known if mark["content"]}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError("its added_tokens are not as they should be", where=path) from error
+
+
 def _words(text: str) -> Iterator[str]:
     """Split at spaces, and around punctuation and ideographs, which are words of their own."""
     word = ""
     for c in text:
         kind = unicodedata.category(c)
-        is_space = c in " \t\n\r" or kind == "Zs"
-        if c in "\0\ufffd" or (kind[0] == "C" and not is_space):
+        is_space = c in " \t\n\r" or kind[0] == "Z"
+        # A newer Unicode may have assigned what is unassigned (Cn) here: it is kept.
+        if c == "\ufffd" or (kind[0] == "C" and kind != "Cn" and not is_space):
             continue
         alone = _is_punctuation(c, kind) or any(low <= ord(c) <= high for low, high in _CJK)
         if is_space or alone:
@@ -107,8 +131,39 @@ def _is_punctuation(c: str, kind: str) -> bool:
     return kind[0] == "P" or ("!" <= c <= "~" and not c.isalnum())
 
 
-class TextForm:
-    """The lines of a text file in turns: token numbers, their mask, and types of 0."""
+class TokenForm:
+    """A text as a model's inputs: token numbers, their mask, and types of 0."""
+
+    def __init__(
+        self, specs: Sequence[TensorSpec], tokens: Any, most: Optional[int] = None
+    ) -> None:
+        """Keep inputs of known shapes and a tokeniser: `ids(text, most)` and `padding`.
+
+        A text has at most `most` tokens, and never more than the input's length.
+
+        Raises:
+            UsageError: the model takes no tokens.
+        """
+        self._specs, self.length = specs, token_count(specs)
+        self._tokens, self._most = tokens, min(self.length, most or self.length)
+
+    def tokenise(self, text: str) -> "Dict[str, Array]":
+        """Return the inputs for a text, cut or padded to the input's length."""
+        import numpy as np
+
+        ids = self._tokens.ids(text, self._most)
+        feeds = {}
+        for spec in self._specs:
+            role = _role(spec.name)
+            row = np.full((1, self.length), self._tokens.padding if role == "ids" else 0)
+            if role != "types":
+                row[0, : len(ids)] = ids if role == "ids" else 1
+            feeds[spec.name] = row.astype(spec.dtype)
+        return feeds
+
+
+class TextForm(TokenForm):
+    """The lines of a text file in turns."""
 
     def __init__(self, path: str, specs: Sequence[TensorSpec], form: Mapping[str, Any]) -> None:
         """Read the texts for inputs of known shapes; `form` {tokenizer: a tokenizer.json}.
@@ -120,8 +175,8 @@ class TextForm:
         if vocabulary is None:
             what = "nothing says how the model's texts become tokens"
             raise UsageError(what, where=path, hint="give an .npz of tokens, an array each input")
-        self._specs, self._length = specs, _token_count(specs)
-        self._tokens = WordPiece(vocabulary)
+        token_count(specs)
+        super().__init__(specs, WordPiece(vocabulary))
         try:
             with open(path, encoding="utf-8") as file:
                 lines = [line.strip() for line in file]
@@ -131,22 +186,13 @@ class TextForm:
         if not self.texts:
             raise UsageError("there is no text in it", where=path)
 
-    def tokenise(self, text: str) -> "Dict[str, Array]":
-        """Return the inputs for a text, cut or padded to the input's length."""
-        import numpy as np
 
-        ids = self._tokens.ids(text, self._length)
-        feeds = {}
-        for spec in self._specs:
-            role = _role(spec.name)
-            row = np.full((1, self._length), self._tokens.padding if role == "ids" else 0)
-            if role != "types":
-                row[0, : len(ids)] = ids if role == "ids" else 1
-            feeds[spec.name] = row.astype(spec.dtype)
-        return feeds
+def token_count(specs: Sequence[TensorSpec]) -> int:
+    """Return the length of inputs that take the tokens of one text.
 
-
-def _token_count(specs: Sequence[TensorSpec]) -> int:
+    Raises:
+        UsageError: they do not.
+    """
     shapes = {spec.shape for spec in specs}
     shape = next(iter(shapes)) if len(shapes) == 1 else None
     roles = sorted(_role(spec.name) for spec in specs)

@@ -102,7 +102,7 @@ def stage_request(
         if len(info.inputs) != 1:
             raise _too_many_inputs(info, source)
         picture_shape(_concrete(info.inputs[0], shapes))
-    if kind == "text" and _tokenizer(choice) is None:
+    if kind == "text" and tokenizer_of(choice) is None:
         what = "nothing says how the model's texts become tokens"
         raise UsageError(what, where=source, hint="give an .npz of tokens, an array each input")
     return device_request(
@@ -174,14 +174,16 @@ def _preprocessing(choice: ModelChoice) -> dict[str, Any]:
         "scale": told.scale,
         "offset": told.offset,
         "sample_rate_hz": told.sample_rate_hz,
-        "tokenizer": _tokenizer(choice),
+        "tokenizer": tokenizer_of(choice),
     }
 
 
-def _tokenizer(choice: ModelChoice) -> str | None:
-    """Return the path of the vocabulary that lies beside a card's model."""
-    names = () if choice.card is None else tuple(asset.name for asset in choice.card.asset)
-    return str(choice.path.parent / _TOKENIZER) if _TOKENIZER in names else None
+def tokenizer_of(choice: ModelChoice) -> str | None:
+    """Return the path of the vocabulary that lies beside a model; a card says whether it does."""
+    path = choice.path.parent / _TOKENIZER
+    if choice.card is not None:
+        return str(path) if _TOKENIZER in (asset.name for asset in choice.card.asset) else None
+    return str(path) if path.is_file() else None
 
 
 def _too_many_inputs(info: ModelInfo, where: object) -> UsageError:

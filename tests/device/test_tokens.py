@@ -50,6 +50,47 @@ def test_pieces(tmp_path: Path, text: str, expected: str) -> None:
     assert [WORDS[n] for n in ids] == ["[CLS]", *expected.split(), "[SEP]"]
 
 
+# What the library tokenizers 0.23.3 gives for the same vocabulary and the same marks.
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ΣΑΣ", "σασ"),
+        ("the [SEP]the", "the [SEP] the"),
+        ("[mask] [MASK]", "[ [UNK] ] [MASK]"),
+        ("[CLS][sep]", "[CLS] [ sep ]"),
+        ("the\u2028the\u2029the", "the the the"),
+        ("the\u0378", "[UNK]"),
+        ("cafe\u0301 café", "cafe cafe"),
+        ("한 日한", "ᄒ ##ᅡ ##ᆫ 日 ᄒ ##ᅡ ##ᆫ"),
+        ("İstanbul", "i ##stanbul"),
+        ("ẞ ß", "ß ß"),
+        ("the the [SEP] the the the the the", "the the [SEP] the the the the the"),
+    ],
+)
+def test_the_library_cuts_the_same(tmp_path: Path, text: str, expected: str) -> None:
+    marks = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    words = [*marks, "the", "σας", "σασ", "cafe", "日", "ᄒ", "##ᅡ", "##ᆫ", "[", "sep", "]"]
+    words += ["i", "##stanbul", "ß"]
+    path = Path(vocabulary(tmp_path))
+    told = json.loads(path.read_text(encoding="utf-8"))
+    told["model"]["vocab"] = {word: n for n, word in enumerate(words)}
+    told["added_tokens"] = [
+        {"id": n, "content": m, "normalized": False} for n, m in enumerate(marks)
+    ]
+    path.write_text(json.dumps(told), encoding="utf-8")
+    ids = WordPiece(str(path)).ids(text, 10)
+    assert [words[n] for n in ids] == ["[CLS]", *expected.split(), "[SEP]"]
+
+
+def test_marks_that_are_none(tmp_path: Path) -> None:
+    path = Path(vocabulary(tmp_path))
+    told = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**told, "added_tokens": [{"id": 1}]}), encoding="utf-8")
+    with pytest.raises(UsageError) as caught:
+        WordPiece(str(path))
+    assert str(caught.value) == f"{path}: its added_tokens are not as they should be"
+
+
 def test_case_and_accents_are_kept_where_the_vocabulary_says_so(tmp_path: Path) -> None:
     pieces = WordPiece(vocabulary(tmp_path, lowercase=False))
     assert [WORDS[n] for n in pieces.ids("The café the", 8)[1:-1]] == ["[UNK]", "[UNK]", "the"]
