@@ -9,6 +9,9 @@ nothing is downloaded, and nothing is learned. The environment is that of make_d
     .venv-make/bin/pip install --no-deps --require-hashes -r requirements/make-default-model.txt
     .venv-make/bin/pip install torch==2.13.0
     .venv-make/bin/python scripts/make_mobilenet_v2.py FOLDER
+
+With `--fp32 FILE` it writes instead the fp32 network as ONNX, to optimise it; torch is enough for
+that. Its batch norms then hold the statistics of what flows through them, as after training.
 """
 
 from __future__ import annotations
@@ -28,6 +31,8 @@ CLASSES = 1000
 SHAPE = (1, 3, 224, 224)
 CALIBRATION_COUNT = 8
 PARAMETERS = 3_504_872
+FP32_OPSET = 17
+STATISTICS_COUNT = 32
 # Expansion, channels, blocks, stride of the first block.
 STAGES = (
     (1, 16, 1, 1),
@@ -105,11 +110,62 @@ def write_fp32(made: Any, onnx_path: Path, tflite_path: Path) -> None:
     litert_torch.convert(made, sample_kwargs={"input": example}).export(str(tflite_path))
 
 
+def settle(made: Any) -> None:
+    """Take the batch norms' statistics from random pictures that are smooth, as photographs are.
+
+    Without that the signal fades from layer to layer, and the last ones see only biases.
+    """
+    import torch
+    from torch import nn
+
+    for module in made.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_in")
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_running_stats()
+            module.momentum = None
+    coarse = torch.randn((STATISTICS_COUNT, 3, 14, 14))
+    pictures = nn.functional.interpolate(coarse, SHAPE[2:], mode="bicubic")
+    made.train()
+    with torch.no_grad():
+        made(pictures)
+    made.eval()
+
+
+def write_fp32_onnx(path: Path) -> None:
+    """Write the fp32 network for one picture; the exporter folds the batch norms."""
+    import torch
+
+    made = network()
+    settle(made)
+    torch.onnx.export(
+        made,
+        (torch.zeros(SHAPE),),
+        str(path),
+        dynamo=False,
+        opset_version=FP32_OPSET,
+        input_names=["input"],
+        output_names=["logits"],
+    )
+
+
 def main() -> None:
-    """Write both files, each whole."""
+    """Write both files, each whole, or the fp32 one."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("folder", type=Path)
-    folder: Path = parser.parse_args().folder
+    wanted = parser.add_mutually_exclusive_group(required=True)
+    wanted.add_argument("folder", type=Path, nargs="?")
+    wanted.add_argument("--fp32", type=Path, metavar="FILE", help="write the fp32 ONNX file only")
+    given = parser.parse_args()
+    if given.fp32 is not None:
+        given.fp32.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=given.fp32.parent, prefix=".making-") as scratch:
+            made = Path(scratch) / given.fp32.name
+            with hushed():
+                write_fp32_onnx(made)
+            made.replace(given.fp32)
+        print(f"{given.fp32}: {given.fp32.stat().st_size:,} bytes")
+        return
+    folder: Path = given.folder
     folder.mkdir(parents=True, exist_ok=True)
     calibration = np.random.default_rng(SEED).random((CALIBRATION_COUNT, *SHAPE[1:]), np.float32)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".making-") as scratch:
