@@ -50,6 +50,26 @@ prepare() {
   printf '%s' "$wanted" >"$venv/.edgekit-$*"
 }
 
+# Makes .venv-extras, with everything that the extras bring, for the tests that are marked so. torch is not in
+# the lock: its wheel is another one on every registry. Only where the lock is for this Python.
+prepare_extras() {
+  local extras="$root/.venv-extras" files=(host build dev extras) name requirements=() wanted python
+  python=$(find_python) || exit 9
+  "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || return 1
+  for name in "${files[@]}"; do requirements+=(--requirement "$root/requirements/$name.txt"); done
+  wanted=$(cat "$root"/requirements/{host,build,dev,extras}.txt "$root/pyproject.toml" | sha256sum | cut -d' ' -f1)
+  [ "$(cat "$extras/.edgekit" 2>/dev/null)" != "$wanted" ] || return 0
+  say "setting up the environment of the extras in .venv-extras (about 500 MB to download)"
+  "$python" -m venv --without-pip "$extras" || fail "cannot make an environment" "apt-get install python3-venv"
+  "$python" -m pip --python "$extras/bin/python" install --quiet --disable-pip-version-check \
+    --no-deps --require-hashes "${requirements[@]}" || fail "the locked requirements do not install" "see pip's message above"
+  "$python" -m pip --python "$extras/bin/python" install --quiet --disable-pip-version-check torch==2.13.0 ||
+    fail "torch does not install" "see pip's message above"
+  "$extras/bin/python" -m pip install --quiet --disable-pip-version-check \
+    --no-deps --no-build-isolation --editable "$root" || fail "the project does not install"
+  printf '%s' "$wanted" >"$extras/.edgekit"
+}
+
 # opencv-python needs two system libraries that a minimal machine lacks.
 install_opencv_libraries() {
   local remedy="apt-get install libgl1 libglib2.0-0"

@@ -1,5 +1,6 @@
 """What every test gets: a cache of its own, so that no test depends on what was fetched before."""
 
+import os
 import signal
 from pathlib import Path
 
@@ -14,6 +15,16 @@ settings.load_profile("edgekit")
 # they start would ignore it, too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what needs the extras, unless the environment is one that has them all."""
+    if os.environ.get("EDGEKIT_EXTRAS"):
+        return
+    reason = "needs the extras: set EDGEKIT_EXTRAS where they are installed"
+    for item in items:
+        if item.get_closest_marker("extras") is not None:
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(autouse=True)

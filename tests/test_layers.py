@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.cli import _COMMANDS
+from edge.cli import _COMMANDS, _MODULES
 
 PACKAGE = Path(__file__).parent.parent / "edge"
 
@@ -22,6 +22,10 @@ LAYERS = {
     "edge.backends": 3,
     "edge.device": 3,
     "edge.recipes": 3,
+    "edge.passes": 3,
+    "edge.datasets": 3,
+    "edge.distillation": 3,
+    "edge.importers": 3,
     "edge.workflows": 4,
     "edge.cli": 5,
     "edge.report": 5,
@@ -86,8 +90,8 @@ OWNERS = {
         "edge.adapters.qemu_user",
         "edge.adapters.machine",
     ),
-    "onnx": ("edge.formats.onnx",),
-    "onnxruntime": ("edge.backends.onnxruntime",),
+    "onnx": ("edge.formats.onnx", "edge.passes", "edge.importers"),
+    "onnxruntime": ("edge.backends.onnxruntime", "edge.passes"),
     "tflite_runtime": ("edge.backends.tflite",),
     "ai_edge_litert": ("edge.backends.tflite",),
     "tflite": ("edge.formats.tflite",),
@@ -99,9 +103,18 @@ OWNERS = {
     "tomli_w": ("edge.adapters.pylock",),
     "cryptography": ("edge.adapters.keys",),
     "securesystemslib": ("edge.adapters.signing",),
-    "torch": ("edge.recipes",),
-    "sklearn": ("edge.recipes",),
+    "torch": ("edge.recipes", "edge.distillation"),
+    "sklearn": ("edge.recipes", "edge.importers"),
     "transformers": ("edge.recipes",),
+    "ai_edge_quantizer": ("edge.passes",),
+    "skl2onnx": ("edge.recipes", "edge.importers"),
+    "onnxmltools": ("edge.importers",),
+    "xgboost": ("edge.importers",),
+    "lightgbm": ("edge.importers",),
+    "joblib": ("edge.importers",),
+    "skops": ("edge.importers",),
+    "tokenizers": ("edge.datasets",),
+    "pickle": ("edge.importers",),
 }
 # Heavy or native: they must not load before they are used.
 LAZY = {
@@ -201,7 +214,7 @@ def loaded_with(module: str) -> set[str]:
     return seen
 
 
-FACES = [f"edge.cli.{name}" for name in _COMMANDS]
+FACES = [f"edge.cli.{_MODULES.get(name, name)}" for name in _COMMANDS]
 
 
 @pytest.mark.parametrize("module", ["edge.__main__", "edge.cli", *FACES])
