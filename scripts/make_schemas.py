@@ -7,13 +7,16 @@ from edge.records.card import ModelCard
 from edge.records.check import Check
 from edge.records.codec import json_schema
 from edge.records.comparison import Comparisons
+from edge.records.distillation import Distillation
 from edge.records.doctor import HostReport
 from edge.records.emulation import Emulation, EmulationMatrix
 from edge.records.estimate import Estimate
 from edge.records.fetched import FetchedModel
+from edge.records.imported import Imported
 from edge.records.manifest import Manifest
 from edge.records.measurement import Measurement
 from edge.records.model import ModelInfo
+from edge.records.optimization import Optimization
 from edge.records.search import BatchCurve, LoadSearch
 from edge.records.sweep import SweepResult
 from edge.records.target import Target
@@ -37,8 +40,11 @@ RECORDS = {
     "batch-curve": BatchCurve,
     "load-search": LoadSearch,
     "doctor": HostReport,
+    "imported": Imported,
     "emulation": Emulation,
     "emulation-matrix": EmulationMatrix,
+    "distillation": Distillation,
+    "optimization": Optimization,
 }
 
 

@@ -9,18 +9,24 @@ import edge
 # Name, module and one line for --help. It stands here so that --help imports no command.
 _COMMANDS = {
     "inspect": "What a model is: inputs, size, MACs, memory, operators, risks.",
+    "optimize": "Smaller and faster variants, each with its accuracy check.",
+    "import": "An estimator of scikit-learn, XGBoost or LightGBM to ONNX.",
+    "distill": "A smaller student, trained on a model's answers without labels.",
     "package": "Write the one file that runs the model on the target, offline.",
     "verify": "Is a bundle as it was written, and who signed it?",
     "keys": "Make and show the keys that bundles are signed with.",
     "emulate": "Run a bundle as on its target: without the board, in CI.",
     "probe": "Measure the model on this machine: latency that one may quote.",
-    "compare": "Is B slower than A? Measurements against each other, for gates too.",
+    "compare": "Is B slower than A? Measurements pair by pair, for gates too.",
     "advise": "Edge, cloud CPU or cloud GPU: why, and what it costs.",
     "report": "One HTML page from the results, to look at and to hand on.",
     "targets": "List and show the targets.",
     "models": "List and fetch real models.",
     "doctor": "What this machine can do, and what it lacks.",
 }
+
+# Modules whose name cannot be the command's.
+_MODULES = {"import": "import_model"}
 
 
 class _LazyGroup(click.Group):
@@ -34,7 +40,8 @@ class _LazyGroup(click.Group):
         """Import the module of a command."""
         if name not in _COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"edge.cli.{name}").command
+        module = _MODULES.get(name, name)
+        command: click.Command = importlib.import_module(f"edge.cli.{module}").command
         return command
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:

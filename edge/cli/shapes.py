@@ -1,6 +1,6 @@
 """The option --shape NAME=1,3,224,224, which gives sizes to an input that leaves them open."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import click
@@ -24,6 +24,15 @@ def shape_option(function: F) -> F:
 
 
 def _parsed(_ctx: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> Shapes:
+    return parsed_shapes(given)
+
+
+def parsed_shapes(given: Iterable[str]) -> Shapes:
+    """Return the sizes that INPUT=1,3,224,224 gives, for each input.
+
+    Raises:
+        click.BadParameter: it gives none, or one twice.
+    """
     shapes: Shapes = {}
     for text in given:
         # A name may hold an equals sign or a colon (TFLite's do), sizes may not.

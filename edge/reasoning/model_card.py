@@ -13,9 +13,11 @@ from typing import Final
 
 from edge.errors import printable
 from edge.reasoning.licences import stated_licence
+from edge.reasoning.variant_lines import variant_rows
 from edge.records.card import ModelCard, ModelKind
 from edge.records.manifest import BundleModel, BundleSamples
 from edge.records.model import ModelInfo
+from edge.records.optimization import Optimization
 from edge.records.platform import Platform
 from edge.records.target import TargetRuntime
 from edge.records.tensor import TensorSpec
@@ -47,7 +49,10 @@ _LONGEST_LINE: Final = 2000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardFacts:
-    """What a model card is made of; `name` is the bundle's, `card` that of models/, if any."""
+    """What a model card is made of; `name` is the bundle's, `card` that of models/, if any.
+
+    `evidence` is of the optimisation that made the model, if one did.
+    """
 
     name: str
     model: BundleModel
@@ -58,6 +63,7 @@ class CardFacts:
     threads: int
     edgekit_version: str
     card: ModelCard | None
+    evidence: Optimization | None = None
 
 
 def model_card_text(facts: CardFacts) -> bytes:
@@ -71,6 +77,7 @@ def model_card_text(facts: CardFacts) -> bytes:
         ("Inputs and outputs", _tensor_lines(facts)),
         ("Accuracy", _accuracy_lines(facts)),
         ("Quantisation", _quantisation_lines(facts)),
+        *(() if facts.evidence is None else (("Optimisation", _evidence_lines(facts.evidence)),)),
         ("Intended use", _use_lines(facts)),
         ("Samples", _samples_lines(facts.samples)),
         ("Limits", _limit_lines(facts)),
@@ -207,6 +214,13 @@ def _quantisation_lines(facts: CardFacts) -> Iterator[str]:
     if facts.card is not None and facts.card.convert is not None:
         yield ""
         yield f"Converted: {_plain(facts.card.convert.description)}"
+
+
+def _evidence_lines(evidence: Optimization) -> Iterator[str]:
+    yield from _rows([(name, _plain(value)) for name, value in variant_rows(evidence)])
+    for remark in evidence.remarks:
+        yield ""
+        yield _paragraph(remark)
 
 
 def _use_lines(facts: CardFacts) -> Iterator[str]:

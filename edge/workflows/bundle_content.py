@@ -22,6 +22,7 @@ from edge.records.manifest import (
 )
 from edge.records.measurement import SessionConfig
 from edge.records.model import ModelInfo
+from edge.records.optimization import Optimization
 from edge.records.platform import Platform
 from edge.records.target import TargetRuntime, WheelPin
 from edge.workflows.bundle_papers import BundleFacts, BundlePapers, bundle_papers
@@ -77,6 +78,7 @@ class BundleContent:
             model=self._model(),
             info=self.info,
             card=self.choice.card,
+            evidence=self.choice.evidence,
             samples=self._samples(),
             samples_file=self.samples.path,
             own_inputs=self.own_inputs,
@@ -169,10 +171,20 @@ def _source(choice: ModelChoice) -> str | None:
 
 
 def _accuracy(choice: ModelChoice) -> BundleAccuracy | None:
+    if choice.evidence is not None:
+        return _measured_accuracy(choice.evidence)
     told = None if choice.card is None else choice.card.accuracy
     if told is None or choice.file is None or choice.file.accuracy is None:
         return None
     return BundleAccuracy(told.metric, choice.file.accuracy, told.dataset, told.measured_with)
+
+
+def _measured_accuracy(evidence: Optimization) -> BundleAccuracy | None:
+    told = evidence.variants[evidence.chosen].accuracy
+    if told is None:
+        return None
+    runtime = f"{evidence.runtime} {evidence.runtime_version}"
+    return BundleAccuracy(told.metric, told.value, evidence.evaluation.what, runtime)
 
 
 def _preprocessing(choice: ModelChoice) -> BundlePreprocessing | None:

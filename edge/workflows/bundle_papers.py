@@ -26,6 +26,7 @@ from edge.reasoning.model_card import CardFacts, model_card_text
 from edge.records.card import ModelCard
 from edge.records.manifest import CARD_PATH, LOCK_PATH, SBOM_PATH, BundleModel, BundleSamples
 from edge.records.model import ModelInfo
+from edge.records.optimization import Optimization
 from edge.records.part import Licence, Part, WheelFacts
 from edge.records.platform import Platform
 from edge.records.target import TargetRuntime, WheelPin
@@ -36,6 +37,7 @@ class BundleFacts:
     """What the documents speak of; `system` is the name of the target's operating system.
 
     `own_inputs`: the samples are inputs that the user gave, not those of the model's card.
+    `evidence` is of the optimisation that made the model, if one did.
     """
 
     name: str
@@ -51,6 +53,7 @@ class BundleFacts:
     samples_file: Path
     own_inputs: bool
     wheels: Sequence[tuple[WheelPin, Path]]
+    evidence: Optimization | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +83,7 @@ def bundle_papers(facts: BundleFacts) -> BundlePapers:
             threads=facts.threads,
             edgekit_version=edge.__version__,
             card=facts.card,
+            evidence=facts.evidence,
         )
     )
     pins = [pin for pin, _ in facts.wheels]

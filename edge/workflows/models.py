@@ -24,8 +24,10 @@ from edge.errors import ConfigError, ModelError, printable
 from edge.recipes import recipe_code
 from edge.records.card import CardFile, ModelCard
 from edge.records.fetched import FetchedFile, FetchedModel
+from edge.records.optimization import Optimization
 from edge.records.pins import PackageFile
 from edge.workflows.conversion import convert_model, require_extra
+from edge.workflows.evidence import evidence_of
 
 Progress = Callable[[float], None]
 
@@ -34,12 +36,16 @@ _MODEL_SUFFIXES: Final = (".onnx", ".tflite")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelChoice:
-    """The model that a command was given: a file of the user's, or one that a card describes."""
+    """The model that a command was given: a file of the user's, or one that a card describes.
+
+    `evidence` is of the optimisation that made the file, where it lies beside it.
+    """
 
     path: Path
     card: ModelCard | None = None
     file: CardFile | None = None
     samples: Path | None = None
+    evidence: Optimization | None = None
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -75,11 +81,19 @@ def resolve_model(argument: str | None, progress: Progress = _quiet) -> ModelCho
     if argument is None:
         return _chosen(default_card(), None, progress)
     if Path(argument).is_file():
-        return ModelChoice(path=Path(argument))
+        return _own_file(Path(argument))
     name, _, file = argument.partition(":")
     if name not in card_names():
         _refuse_missing_file(argument)
     return _chosen(load_card(name), file or None, progress)
+
+
+def _own_file(path: Path) -> ModelChoice:
+    """Return a user's file; with the card of what it was optimised from, if it was."""
+    evidence = evidence_of(path)
+    if evidence is None or evidence.card not in card_names():
+        return ModelChoice(path=path, evidence=evidence)
+    return ModelChoice(path=path, card=load_card(evidence.card), evidence=evidence)
 
 
 def _refuse_missing_file(argument: str) -> None:

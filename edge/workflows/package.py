@@ -75,7 +75,7 @@ def package_model(
         RuntimeFailure: the model does not run on this machine.
         HostError: no network, no disk space, or `output` cannot be written.
     """
-    platform, system = _platform(target)
+    platform, system = target_platform(target)
     if platform.refused is not None:
         raise BundleError(platform.refused, where=platform.name)
     name = f"{spelled_plainly(choice.path.stem)}-{platform.name}"
@@ -83,7 +83,7 @@ def package_model(
     _require_writable(path)
     require_processor(platform)
     sizes = {**choice.shapes, **shapes}
-    chosen = _runtime(platform, model_format(choice.path), runtime, runtime_version)
+    chosen = runtime_for(platform, model_format(choice.path), runtime, runtime_version)
     shares = Shares(progress)
     with (
         _ONE_AT_A_TIME,
@@ -136,7 +136,7 @@ def package_model(
         )
 
 
-def _platform(target: str | Target) -> tuple[Platform, str | None]:
+def target_platform(target: str | Target) -> tuple[Platform, str | None]:
     """Return a target as a platform, with the name of its operating system."""
     if target == HOST:
         return this_platform(), None
@@ -169,9 +169,15 @@ def _scratch_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def _runtime(
+def runtime_for(
     platform: Platform, model_format: Format, wanted: str | None, version: str | None
 ) -> TargetRuntime:
+    """Return the runtime of a platform for models of a format, as package_model takes it.
+
+    Raises:
+        BundleError: it has none, or one that is known to fail there.
+        UsageError: the one that is wanted does not exist, or runs another format.
+    """
     formats = {name: load_backend(name).format for name in backend_names()}
     elsewhere: list[str] = []
     if all(formats.get(runtime.backend) != model_format for runtime in platform.runtimes):

@@ -12,6 +12,7 @@ from edge.adapters.signing import Signer, choose_sequence
 from edge.errors import UsageError
 from edge.records.build import SourceFile
 from edge.workflows.builds import build_key, read_sources, remember, unchanged
+from edge.workflows.evidence import evidence_path
 
 if TYPE_CHECKING:
     from edge.workflows.models import ModelChoice
@@ -105,6 +106,8 @@ def _read_files(choice: "ModelChoice", request: PackageRequest) -> list[Path]:
     files = [choice.path]
     if choice.samples is not None:
         files.append(choice.samples)
+    if choice.evidence is not None:
+        files.append(evidence_path(choice.path))
     if request.base is not None:
         # A layout's index pins everything in its folder by digest.
         files.append(request.base if request.base.is_file() else request.base / "index.json")

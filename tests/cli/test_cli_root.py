@@ -32,7 +32,7 @@ Options:
   -h, --help  Show this message and exit.
 
 Commands:
-{chr(10).join(f"  {name:<7}  {text}" for name, text in _COMMANDS.items())}
+{chr(10).join(f"  {name:<8}  {text}" for name, text in _COMMANDS.items())}
 """
 
 
